@@ -1,0 +1,11 @@
+// The extension module pyopenface._core: a table of contents.
+#include "bindings.h"
+
+PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
+    namespace py = pybind11;
+    module.doc() = "pyopenface's engine: landmark detection, head pose, gaze and action units.";
+    pyopenface::register_errors(module);
+    pyopenface::register_build_config(module);
+    py::module_ stages = module.def_submodule("stages", "Single stages of the engine, for tests against golden data.");
+    pyopenface::register_arithmetic_stages(stages);
+}

@@ -1,0 +1,16 @@
+"""OpenFace 2.2's landmarks, head pose, gaze and action units as a native Python extension."""
+
+from __future__ import annotations
+
+from pyopenface._core import __version__
+from pyopenface.errors import DownloadError, Error, InputError, ModelError, SourceError, StateError
+
+__all__ = [
+    "DownloadError",
+    "Error",
+    "InputError",
+    "ModelError",
+    "SourceError",
+    "StateError",
+    "__version__",
+]
