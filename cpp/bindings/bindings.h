@@ -18,6 +18,7 @@ namespace py = pybind11;
 void register_errors(py::module_& module);
 void register_build_config(py::module_& module);
 void register_arithmetic_stages(py::module_& stages);
+void register_grey_stages(py::module_& stages);
 
 // A view of a uint8 image (H, W), (H, W, 3) or (H, W, 4); pixels of a row must be contiguous, rows may be apart.
 // Raises pyopenface.InputError naming the argument when dtype, shape or layout don't fit. The array must outlive it.
