@@ -34,17 +34,20 @@ void register_arithmetic_stages(py::module_& stages) {
         openface::probe_exp(xv.data(), out.data(), int(out.size()));
         return to_array(std::span<const float>(out.data(), std::size_t(x.size())));
     });
-    stages.def("math", [](const std::string& name, double x, double y) {
-        namespace m = openface::math;
-        if (name == "sin") return m::sin(x);
-        if (name == "cos") return m::cos(x);
-        if (name == "atan2") return m::atan2(x, y);
-        if (name == "asin") return m::asin(x);
-        if (name == "acos") return m::acos(x);
-        if (name == "exp") return m::exp(x);
-        if (name == "log") return m::log(x);
-        throw openface::Error(openface::Error::Code::input, "unknown function '" + name + "'");
-    }, py::arg("name"), py::arg("x"), py::arg("y") = 0.0);
+    stages.def(
+        "math",
+        [](const std::string& name, double x, double y) {
+            namespace m = openface::math;
+            if (name == "sin") return m::sin(x);
+            if (name == "cos") return m::cos(x);
+            if (name == "atan2") return m::atan2(x, y);
+            if (name == "asin") return m::asin(x);
+            if (name == "acos") return m::acos(x);
+            if (name == "exp") return m::exp(x);
+            if (name == "log") return m::log(x);
+            throw openface::Error(openface::Error::Code::input, "unknown function '" + name + "'");
+        },
+        py::arg("name"), py::arg("x"), py::arg("y") = 0.0);
 }
 
 }  // namespace pyopenface

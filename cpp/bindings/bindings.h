@@ -1,4 +1,5 @@
-// What the binding files share: the register_ functions and conversions between numpy arrays and the engine's views.
+// What the binding files share: the register_ functions and conversions between numpy arrays and the engine's
+// views.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -19,9 +20,11 @@ void register_errors(py::module_& module);
 void register_build_config(py::module_& module);
 void register_arithmetic_stages(py::module_& stages);
 void register_grey_stages(py::module_& stages);
+void register_shape_stages(py::module_& stages);
 
-// A view of a uint8 image (H, W), (H, W, 3) or (H, W, 4); pixels of a row must be contiguous, rows may be apart.
-// Raises pyopenface.InputError naming the argument when dtype, shape or layout don't fit. The array must outlive it.
+// A view of a uint8 image (H, W), (H, W, 3) or (H, W, 4); pixels of a row must be contiguous, rows may be
+// apart. Raises pyopenface.InputError naming the argument when dtype, shape or layout don't fit. The array
+// must outlive it.
 openface::ViewU8 view_of_image(const py::array& image, const char* argument);
 
 // A numpy array that owns a copy of the values.
@@ -34,6 +37,7 @@ py::array_t<T> to_array(std::span<const T> values) {
 
 // A C-contiguous float32 array of exactly the given number of elements; raises InputError otherwise.
 py::array_t<float, py::array::c_style | py::array::forcecast> float_array(const py::handle& values,
-                                                                         const char* argument, py::ssize_t size = -1);
+                                                                          const char* argument,
+                                                                          py::ssize_t size = -1);
 
 }  // namespace pyopenface

@@ -13,7 +13,8 @@ std::vector<std::string> available() {
 }  // namespace
 
 void register_build_config(py::module_& module) {
-    openface::active_isa();  // reads PYOPENFACE_ISA now, so that a wrong name fails at import and not in a hot loop
+    openface::active_isa();  // reads PYOPENFACE_ISA now, so that a wrong name fails at import and not in a
+                             // hot loop
     module.attr("__version__") = OPENFACE_VERSION;
     module.def("_compiler", [] { return std::string(__VERSION__); });
     module.def("_available_instruction_sets", &available);

@@ -25,7 +25,9 @@ template <class T>
 using AlignedVector = std::vector<T, AlignedAllocator<T>>;
 
 // Rounds a count up to a whole number of vector lanes.
-constexpr int padded(int count, int lanes = 8) { return (count + lanes - 1) / lanes * lanes; }
+constexpr int padded(int count, int lanes = 8) {
+    return (count + lanes - 1) / lanes * lanes;
+}
 
 // A dense row-major matrix that owns its elements. Rows follow each other without padding.
 template <class T>

@@ -9,10 +9,14 @@ namespace openface {
 
 std::string_view isa_name(Isa isa) {
     switch (isa) {
-        case Isa::portable: return "portable";
-        case Isa::avx2: return "avx2";
-        case Isa::avx512: return "avx512";
-        case Isa::neon: return "neon";
+        case Isa::portable:
+            return "portable";
+        case Isa::avx2:
+            return "avx2";
+        case Isa::avx512:
+            return "avx512";
+        case Isa::neon:
+            return "neon";
     }
     return "unknown";
 }
@@ -48,7 +52,8 @@ Isa selected_isa = available_isas().back();
 }
 
 namespace {
-// The environment is read at the first question instead of at load time, where an exception would end the process.
+// The environment is read at the first question instead of at load time, where an exception would end the
+// process.
 void apply_environment_once() {
     static const bool applied = [] {
         if (const char* wanted = std::getenv("PYOPENFACE_ISA"); wanted != nullptr && *wanted != '\0')

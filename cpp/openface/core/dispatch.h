@@ -1,13 +1,15 @@
 // Run-time choice of the instruction set.
 //
-// Hot loops stand in *.kernels.cpp files, which CMake compiles once per instruction set with OPENFACE_ISA naming it.
-// Such a file puts its functions into namespace openface::OPENFACE_ISA; a header declares each of them with
+// Hot loops stand in *.kernels.cpp files, which CMake compiles once per instruction set with OPENFACE_ISA
+// naming it. Such a file puts its functions into namespace openface::OPENFACE_ISA; a header declares each of
+// them with
 //     OPENFACE_KERNEL(add, void(const float* a, const float* b, float* sum, int count));
-// and callers write openface::add(a, b, sum, count), which goes to the best version this CPU can run. All versions
-// give the same bits (core/simd.h says how), so the choice is only about speed.
+// and callers write openface::add(a, b, sum, count), which goes to the best version this CPU can run. All
+// versions give the same bits (core/simd.h says how), so the choice is only about speed.
 //
-// Constraint: a kernel file must not instantiate inline functions of other headers that the rest of the engine also
-// uses (std::vector, std::sort, ...): the linker keeps one copy of such a function, and it could be the AVX-512 one.
+// Constraint: a kernel file must not instantiate inline functions of other headers that the rest of the
+// engine also uses (std::vector, std::sort, ...): the linker keeps one copy of such a function, and it could
+// be the AVX-512 one.
 #pragma once
 
 #include <string_view>
@@ -34,25 +36,25 @@ extern Isa selected_isa;  // set before main() by dispatch.cpp
 }
 
 #if defined(__x86_64__) || defined(_M_X64)
-#define OPENFACE_KERNEL(name, ...)                                              \
-    namespace portable {                                                        \
-    std::type_identity_t<__VA_ARGS__> name;                                     \
-    }                                                                           \
-    namespace avx2 {                                                            \
-    std::type_identity_t<__VA_ARGS__> name;                                     \
-    }                                                                           \
-    namespace avx512 {                                                          \
-    std::type_identity_t<__VA_ARGS__> name;                                     \
-    }                                                                           \
-    inline constexpr auto name = [](auto&&... arguments) {                      \
-        switch (::openface::detail::selected_isa) {                             \
-            case ::openface::Isa::avx512:                                       \
-                return avx512::name(std::forward<decltype(arguments)>(arguments)...); \
-            case ::openface::Isa::avx2:                                         \
-                return avx2::name(std::forward<decltype(arguments)>(arguments)...);   \
-            default:                                                            \
+#define OPENFACE_KERNEL(name, ...)                                                      \
+    namespace portable {                                                                \
+    std::type_identity_t<__VA_ARGS__> name;                                             \
+    }                                                                                   \
+    namespace avx2 {                                                                    \
+    std::type_identity_t<__VA_ARGS__> name;                                             \
+    }                                                                                   \
+    namespace avx512 {                                                                  \
+    std::type_identity_t<__VA_ARGS__> name;                                             \
+    }                                                                                   \
+    inline constexpr auto name = [](auto&&... arguments) {                              \
+        switch (::openface::detail::selected_isa) {                                     \
+            case ::openface::Isa::avx512:                                               \
+                return avx512::name(std::forward<decltype(arguments)>(arguments)...);   \
+            case ::openface::Isa::avx2:                                                 \
+                return avx2::name(std::forward<decltype(arguments)>(arguments)...);     \
+            default:                                                                    \
                 return portable::name(std::forward<decltype(arguments)>(arguments)...); \
-        }                                                                       \
+        }                                                                               \
     }
 #elif defined(__aarch64__) || defined(_M_ARM64)
 #define OPENFACE_KERNEL(name, ...)                                              \

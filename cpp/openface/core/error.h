@@ -1,4 +1,5 @@
-// The engine's one exception. The code says whose fault it is, so that the bindings can raise the matching Python class.
+// The engine's one exception. The code says whose fault it is, so that the bindings can raise the matching
+// Python class.
 #pragma once
 
 #include <stdexcept>

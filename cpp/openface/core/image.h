@@ -1,7 +1,7 @@
 // Images: ImageView borrows pixels that somebody else owns (a numpy array, a video frame), Image owns them.
 //
-// Pixels are interleaved (B, G, R for colour), rows may be further apart than their pixels need. The centre of the
-// top-left pixel is (0, 0); x runs to the right, y down.
+// Pixels are interleaved (B, G, R for colour), rows may be further apart than their pixels need. The centre
+// of the top-left pixel is (0, 0); x runs to the right, y down.
 #pragma once
 
 #include <cstddef>

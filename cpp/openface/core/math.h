@@ -1,8 +1,9 @@
 // Scalar transcendental functions in double with the same bits on every machine.
 //
-// A C library's sin, exp or atan2 differs in the last bit between systems, and even between CPUs on one system. These
-// use only +, -, *, / and sqrt, which IEEE 754 fixes; errors stay below about 2 units in the last place of a double, far
-// below the float that every result is rounded to. Polynomials are Taylor series on a reduced argument.
+// A C library's sin, exp or atan2 differs in the last bit between systems, and even between CPUs on one
+// system. These use only +, -, *, / and sqrt, which IEEE 754 fixes; errors stay below about 2 units in the
+// last place of a double, far below the float that every result is rounded to. Polynomials are Taylor series
+// on a reduced argument.
 #pragma once
 
 #include <bit>
@@ -39,7 +40,8 @@ inline double cos_reduced(double x) {
     p = p * z + 1.0 / 24.0;
     return 1.0 - (0.5 * z - z * z * p);
 }
-// x minus the nearest multiple of pi/2, pi/2 in three parts; good for |x| < 1e5, which angles of a head never leave.
+// x minus the nearest multiple of pi/2, pi/2 in three parts; good for |x| < 1e5, which angles of a head never
+// leave.
 inline int reduce_half_pi(double x, double& reduced) {
     const double n = std::nearbyint(x * (2.0 / pi));
     double r = x - n * 1.57079632673412561417e+00;
@@ -55,10 +57,14 @@ inline double sin(double x) {
     if (!(std::fabs(x) < 1e5)) return std::numeric_limits<double>::quiet_NaN();
     double r;
     switch (detail::reduce_half_pi(x, r)) {
-        case 0: return detail::sin_reduced(r);
-        case 1: return detail::cos_reduced(r);
-        case 2: return -detail::sin_reduced(r);
-        default: return -detail::cos_reduced(r);
+        case 0:
+            return detail::sin_reduced(r);
+        case 1:
+            return detail::cos_reduced(r);
+        case 2:
+            return -detail::sin_reduced(r);
+        default:
+            return -detail::cos_reduced(r);
     }
 }
 
@@ -66,10 +72,14 @@ inline double cos(double x) {
     if (!(std::fabs(x) < 1e5)) return std::numeric_limits<double>::quiet_NaN();
     double r;
     switch (detail::reduce_half_pi(x, r)) {
-        case 0: return detail::cos_reduced(r);
-        case 1: return -detail::sin_reduced(r);
-        case 2: return -detail::cos_reduced(r);
-        default: return detail::sin_reduced(r);
+        case 0:
+            return detail::cos_reduced(r);
+        case 1:
+            return -detail::sin_reduced(r);
+        case 2:
+            return -detail::cos_reduced(r);
+        default:
+            return detail::sin_reduced(r);
     }
 }
 

@@ -1,4 +1,5 @@
-// Small functions that expose the engine's arithmetic to tests: does every instruction set give the same bits?
+// Small functions that expose the engine's arithmetic to tests: does every instruction set give the same
+// bits?
 #pragma once
 
 #include "openface/core/dispatch.h"

@@ -1,9 +1,10 @@
 // Eight float lanes with one arithmetic on every CPU. For *.kernels.cpp files only.
 //
-// F8, I8 and F16 are the compilers' own vector types (or a pair of them), so +, -, *, / and comparisons are written as
-// usual and mean one IEEE operation per lane. What the operators can't say stands here: fma (a*b + c with a single
-// rounding, the same bits in hardware and in the portable version), loads and stores, conversions, gathers, and
-// reductions in one fixed order. The build forbids the compiler to contract a*b + c by itself (-ffp-contract=off).
+// F8, I8 and F16 are the compilers' own vector types (or a pair of them), so +, -, *, / and comparisons are
+// written as usual and mean one IEEE operation per lane. What the operators can't say stands here: fma (a*b +
+// c with a single rounding, the same bits in hardware and in the portable version), loads and stores,
+// conversions, gathers, and reductions in one fixed order. The build forbids the compiler to contract a*b + c
+// by itself (-ffp-contract=off).
 //
 // F16 is one AVX-512 register or two F8. Lanes never mix except in sum(), so width does not change a bit.
 #pragma once
@@ -146,8 +147,8 @@ OPENFACE_INLINE float fma(float a, float b, float c) {
 }
 #else
 // Without the instruction: the product of two floats is exact in double, the sum is rounded to odd (Boldo and
-// Melquiond 2008), and then the rounding to float is the only one that counts. A library fmaf would give the same
-// bits, one slow call per lane.
+// Melquiond 2008), and then the rounding to float is the only one that counts. A library fmaf would give the
+// same bits, one slow call per lane.
 OPENFACE_INLINE F8 fma(F8 a, F8 b, F8 c) {
     const D8 product = __builtin_convertvector(a, D8) * __builtin_convertvector(b, D8);
     const D8 addend = __builtin_convertvector(c, D8);

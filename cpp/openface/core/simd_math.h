@@ -1,7 +1,9 @@
-// Exponential and logistic function for eight float lanes, the same bits on every CPU. For *.kernels.cpp files only.
+// Exponential and logistic function for eight float lanes, the same bits on every CPU. For *.kernels.cpp
+// files only.
 //
-// exp: x = n ln 2 + r with |r| <= ln(2)/2, Taylor polynomial of degree 7 in r (truncation 5e-9 relative), scaled by
-// 2^n. Error below 1.5 units in the last place. Arguments are limited to [-87, 88], so results stay normal floats.
+// exp: x = n ln 2 + r with |r| <= ln(2)/2, Taylor polynomial of degree 7 in r (truncation 5e-9 relative),
+// scaled by 2^n. Error below 1.5 units in the last place. Arguments are limited to [-87, 88], so results stay
+// normal floats.
 #pragma once
 
 #include "openface/core/simd.h"
@@ -11,7 +13,8 @@ namespace openface::OPENFACE_ISA {
 OPENFACE_INLINE F8 exp(F8 x) {
     x = min(max(x, broadcast(-87.0f)), broadcast(88.0f));
     const F8 n = round_even(x * broadcast(1.44269504088896341f));
-    F8 r = fma(n, broadcast(-0.693359375f), x);  // ln 2 in two parts; the first has few bits, so the product is exact
+    F8 r = fma(n, broadcast(-0.693359375f),
+               x);  // ln 2 in two parts; the first has few bits, so the product is exact
     r = fma(n, broadcast(2.12194440054690583e-4f), r);
     F8 p = broadcast(1.0f / 5040.0f);
     p = fma(p, r, broadcast(1.0f / 720.0f));

@@ -8,7 +8,8 @@
 
 namespace openface {
 
-static_assert(std::endian::native == std::endian::little, "the model files are little-endian and read as they are");
+static_assert(std::endian::native == std::endian::little,
+              "the model files are little-endian and read as they are");
 
 BinaryReader::BinaryReader(const std::filesystem::path& path) : path_(path), bytes_(read_file_bytes(path)) {}
 
@@ -18,8 +19,8 @@ void BinaryReader::fail(const char* field, const std::string& cause) const {
 
 const char* BinaryReader::take(std::size_t count, const char* field) {
     if (count > remaining())
-        fail(field, "the file ends here; " + std::to_string(count) + " bytes needed, " + std::to_string(remaining()) +
-                        " left");
+        fail(field, "the file ends here; " + std::to_string(count) + " bytes needed, " +
+                        std::to_string(remaining()) + " left");
     const char* position = bytes_.data() + offset_;
     offset_ += count;
     return position;
@@ -35,7 +36,8 @@ int BinaryReader::read_count(const char* field, int low, int high) {
     const std::int32_t value = read_int(field);
     if (value < low || value > high) {
         offset_ -= sizeof value;
-        fail(field, std::to_string(value) + " is not between " + std::to_string(low) + " and " + std::to_string(high));
+        fail(field, std::to_string(value) + " is not between " + std::to_string(low) + " and " +
+                        std::to_string(high));
     }
     return value;
 }
@@ -62,7 +64,8 @@ Matrix<T> BinaryReader::read_matrix(const char* field, bool real) {
     const std::size_t element = code == 6 ? 8 : 4;
     if (real ? (code != 5 && code != 6) : code != 4)
         fail(field, "element code " + std::to_string(code) + (real ? ", 5 or 6 expected" : ", 4 expected"));
-    if (rows < 0 || cols < 0) fail(field, "a matrix of " + std::to_string(rows) + " x " + std::to_string(cols));
+    if (rows < 0 || cols < 0)
+        fail(field, "a matrix of " + std::to_string(rows) + " x " + std::to_string(cols));
     const std::uint64_t count = std::uint64_t(rows) * std::uint64_t(cols);
     if (count > remaining() / element)
         fail(field, "a matrix of " + std::to_string(rows) + " x " + std::to_string(cols) +
@@ -90,8 +93,12 @@ Matrix<T> BinaryReader::read_matrix(const char* field, bool real) {
     return matrix;
 }
 
-Matrix<float> BinaryReader::read_float_matrix(const char* field) { return read_matrix<float>(field, true); }
-Matrix<double> BinaryReader::read_double_matrix(const char* field) { return read_matrix<double>(field, true); }
+Matrix<float> BinaryReader::read_float_matrix(const char* field) {
+    return read_matrix<float>(field, true);
+}
+Matrix<double> BinaryReader::read_double_matrix(const char* field) {
+    return read_matrix<double>(field, true);
+}
 Matrix<std::int32_t> BinaryReader::read_int_matrix(const char* field) {
     return read_matrix<std::int32_t>(field, false);
 }

@@ -1,7 +1,8 @@
-// Bounds-checked reading of OpenFace's binary model files (models.md, sections 4 and 17): little-endian, packed.
+// Bounds-checked reading of OpenFace's binary model files (models.md, sections 4 and 17): little-endian,
+// packed.
 //
-// Every read checks that the bytes are there and that the value makes sense before anything is allocated. Failures
-// throw Error(model) with the file, the byte offset, the field and the cause.
+// Every read checks that the bytes are there and that the value makes sense before anything is allocated.
+// Failures throw Error(model) with the file, the byte offset, the field and the cause.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,8 @@ namespace openface {
 class BinaryReader {
   public:
     explicit BinaryReader(const std::filesystem::path& path);
-    BinaryReader(std::filesystem::path path, std::vector<char> bytes) : path_(std::move(path)), bytes_(std::move(bytes)) {}
+    BinaryReader(std::filesystem::path path, std::vector<char> bytes)
+        : path_(std::move(path)), bytes_(std::move(bytes)) {}
 
     std::int32_t read_int(const char* field);
     // An integer in [low, high].
@@ -24,8 +26,8 @@ class BinaryReader {
     float read_float(const char* field);
     double read_double(const char* field);
 
-    // The matrices of the files: rows, columns, element code, elements row by row. A real matrix may be stored as float
-    // (code 5) or double (code 6); an integer one as int32 (code 4).
+    // The matrices of the files: rows, columns, element code, elements row by row. A real matrix may be
+    // stored as float (code 5) or double (code 6); an integer one as int32 (code 4).
     Matrix<float> read_float_matrix(const char* field);
     Matrix<double> read_double_matrix(const char* field);
     Matrix<std::int32_t> read_int_matrix(const char* field);

@@ -8,9 +8,10 @@
 
 namespace openface {
 
-void throw_model_error(const std::filesystem::path& path, const std::string& position, const std::string& cause) {
-    throw Error(Error::Code::model,
-                "model file '" + path.string() + "'" + (position.empty() ? "" : ", " + position) + ": " + cause);
+void throw_model_error(const std::filesystem::path& path, const std::string& position,
+                       const std::string& cause) {
+    throw Error(Error::Code::model, "model file '" + path.string() + "'" +
+                                        (position.empty() ? "" : ", " + position) + ": " + cause);
 }
 
 std::vector<char> read_file_bytes(const std::filesystem::path& path) {

@@ -67,7 +67,8 @@ int TextReader::read_int(const char* field) {
 int TextReader::read_count(const char* field, int low, int high) {
     const int value = read_int(field);
     if (value < low || value > high)
-        fail(field, std::to_string(value) + " is not between " + std::to_string(low) + " and " + std::to_string(high));
+        fail(field, std::to_string(value) + " is not between " + std::to_string(low) + " and " +
+                        std::to_string(high));
     return value;
 }
 
@@ -87,7 +88,8 @@ std::pair<int, int> TextReader::read_shape(const char* field, bool real) {
     const int code = read_int(field);
     if (real ? (code != 5 && code != 6) : code != 4)
         fail(field, "element code " + std::to_string(code) + (real ? ", 5 or 6 expected" : ", 4 expected"));
-    if (rows < 1 || cols < 1) fail(field, "a matrix of " + std::to_string(rows) + " x " + std::to_string(cols));
+    if (rows < 1 || cols < 1)
+        fail(field, "a matrix of " + std::to_string(rows) + " x " + std::to_string(cols));
     // Each number takes at least two characters, the last one perhaps only one.
     if (std::uint64_t(rows) * std::uint64_t(cols) > (bytes_.size() - offset_ + 1) / 2)
         fail(field, "a matrix of " + std::to_string(rows) + " x " + std::to_string(cols) +

@@ -1,6 +1,8 @@
-// Reading of OpenFace's text model files (models.md, section 3): numbers between white space, comment lines with '#'.
+// Reading of OpenFace's text model files (models.md, section 3): numbers between white space, comment lines
+// with '#'.
 //
-// Numbers are parsed without regard to the locale. Failures throw Error(model) with the file, the line, the field.
+// Numbers are parsed without regard to the locale. Failures throw Error(model) with the file, the line, the
+// field.
 #pragma once
 
 #include <filesystem>

@@ -1,12 +1,12 @@
 // Patch experts: where, around its present position, does each landmark fit best?
 //
-// A bank of experts is organised as scale -> view -> landmark (landmark-fitting.md, section 4). Its input is a grey
-// image, the landmarks of the present shape and the similarity between image and expert frame; its output one response
-// map per visible landmark. CCNF, SVR and CEN experts each implement this interface.
+// A bank of experts is organised as scale -> view -> landmark (landmark-fitting.md, section 4). Its input is
+// a grey image, the landmarks of the present shape and the similarity between image and expert frame; its
+// output one response map per visible landmark. CCNF, SVR and CEN experts each implement this interface.
 #pragma once
 
-#include <cstdint>
 #include <array>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
@@ -17,8 +17,9 @@
 
 namespace openface {
 
-// The window x window response maps of all landmarks. A map's rows (image y in the expert frame) are `stride` floats
-// apart: `window` values, then zeros up to a whole number of vector lanes. Maps of invisible landmarks are unspecified.
+// The window x window response maps of all landmarks. A map's rows (image y in the expert frame) are `stride`
+// floats apart: `window` values, then zeros up to a whole number of vector lanes. Maps of invisible landmarks
+// are unspecified.
 struct ResponseMaps {
     int window = 0;
     int stride = 0;
@@ -34,7 +35,9 @@ struct ResponseMaps {
             values.resize(std::size_t(landmark_count) * std::size_t(map_size));
     }
     float* map(int landmark) { return values.data() + std::size_t(landmark) * std::size_t(map_size); }
-    const float* map(int landmark) const { return values.data() + std::size_t(landmark) * std::size_t(map_size); }
+    const float* map(int landmark) const {
+        return values.data() + std::size_t(landmark) * std::size_t(map_size);
+    }
 };
 
 // What the responses of one scale are asked for.
@@ -62,9 +65,9 @@ class PatchExperts {
 
     // What all kinds have in common, filled by the loaders.
     struct View {
-        std::array<double, 3> centre{};            // Euler angles, radians
-        std::vector<std::uint8_t> visible;         // n, 0 or 1
-        std::vector<float> confidence;             // n
+        std::array<double, 3> centre{};     // Euler angles, radians
+        std::vector<std::uint8_t> visible;  // n, 0 or 1
+        std::vector<float> confidence;      // n
         int visible_count = 0;
     };
     struct Scale {

@@ -1,12 +1,13 @@
-// The parameters of a shape: where the face is and which way it is turned (global), and its form (local, per model).
+// The parameters of a shape: where the face is and which way it is turned (global), and its form (local, per
+// model).
 #pragma once
 
 #include <array>
 
 namespace openface {
 
-// Weak perspective: scale in image pixels per model millimetre, Euler angles in radians (R = Rx Ry Rz), translation in
-// image pixels.
+// Weak perspective: scale in image pixels per model millimetre, Euler angles in radians (R = Rx Ry Rz),
+// translation in image pixels.
 struct GlobalParameters {
     float scale = 1.0f;
     float rx = 0.0f;
