@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pyopenface._core import __version__
+from pyopenface.build_config import build_config
 from pyopenface.errors import DownloadError, Error, InputError, ModelError, SourceError, StateError
 
 __all__ = [
@@ -13,4 +14,5 @@ __all__ = [
     "SourceError",
     "StateError",
     "__version__",
+    "build_config",
 ]

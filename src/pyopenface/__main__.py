@@ -1,0 +1,7 @@
+"""``python -m pyopenface``: the command line."""
+
+import sys
+
+from pyopenface.cli import main
+
+sys.exit(main())
