@@ -18,6 +18,7 @@ namespace py = pybind11;
 
 void register_errors(py::module_& module);
 void register_build_config(py::module_& module);
+void register_csv_format(py::module_& module);
 void register_arithmetic_stages(py::module_& stages);
 void register_grey_stages(py::module_& stages);
 void register_shape_stages(py::module_& stages);

@@ -8,6 +8,8 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     pyopenface::register_build_config(module);
     py::module_ stages =
         module.def_submodule("stages", "Single stages of the engine, for tests against golden data.");
+    pyopenface::register_csv_format(module);
+    py::module_ stages = module.def_submodule("stages", "Single stages of the engine, for tests against golden data.");
     pyopenface::register_arithmetic_stages(stages);
     pyopenface::register_grey_stages(stages);
     pyopenface::register_shape_stages(stages);
