@@ -15,7 +15,8 @@ py::bytes format_rows(const DoubleArray& values, const std::vector<int>& decimal
     if (values.ndim() != 2 || values.shape(1) != py::ssize_t(decimals.size()))
         throw Error(Error::Code::input,
                     "values: must have shape (k, " + std::to_string(decimals.size()) +
-                        "), a column for each of the decimals; got " + std::to_string(values.ndim()) + " dimensions" +
+                        "), a column for each of the decimals; got " + std::to_string(values.ndim()) +
+                        " dimensions" +
                         (values.ndim() == 2 ? " and " + std::to_string(values.shape(1)) + " columns" : ""));
     std::string text;
     {
@@ -27,9 +28,10 @@ py::bytes format_rows(const DoubleArray& values, const std::vector<int>& decimal
 }  // namespace
 
 void register_csv_format(py::module_& module) {
-    module.def("format_rows", &format_rows, py::arg("values"), py::arg("decimals"), py::kw_only(),
-               py::arg("nan") = "nan",
-               "Rows (k, c) of float64 as CSV lines, like printf with the given decimals (0 to 9) per column.");
+    module.def(
+        "format_rows", &format_rows, py::arg("values"), py::arg("decimals"), py::kw_only(),
+        py::arg("nan") = "nan",
+        "Rows (k, c) of float64 as CSV lines, like printf with the given decimals (0 to 9) per column.");
 }
 
 }  // namespace pyopenface

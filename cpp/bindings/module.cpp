@@ -6,10 +6,9 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     module.doc() = "pyopenface's engine: landmark detection, head pose, gaze and action units.";
     pyopenface::register_errors(module);
     pyopenface::register_build_config(module);
+    pyopenface::register_csv_format(module);
     py::module_ stages =
         module.def_submodule("stages", "Single stages of the engine, for tests against golden data.");
-    pyopenface::register_csv_format(module);
-    py::module_ stages = module.def_submodule("stages", "Single stages of the engine, for tests against golden data.");
     pyopenface::register_arithmetic_stages(stages);
     pyopenface::register_grey_stages(stages);
     pyopenface::register_shape_stages(stages);

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from pyopenface._core import __version__
 from pyopenface.build_config import build_config
-from pyopenface.errors import DownloadError, Error, InputError, ModelError, SourceError, StateError
+from pyopenface.errors import (
+    DownloadError,
+    Error,
+    InputError,
+    ModelError,
+    OutputError,
+    SourceError,
+    StateError,
+)
 
 __all__ = [
     "DownloadError",
     "Error",
     "InputError",
     "ModelError",
+    "OutputError",
     "SourceError",
     "StateError",
     "__version__",

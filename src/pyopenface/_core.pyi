@@ -1,8 +1,16 @@
 """What the extension module offers to Python."""
 
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
 __version__: str
 
 def _compiler() -> str: ...
 def _available_instruction_sets() -> list[str]: ...
 def _instruction_set() -> str: ...
 def _set_instruction_set(name: str) -> None: ...
+def format_rows(
+    values: npt.NDArray[np.float64], decimals: Sequence[int] | npt.NDArray[np.int32], *, nan: str = "nan"
+) -> bytes: ...

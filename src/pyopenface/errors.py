@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DownloadError", "Error", "InputError", "ModelError", "SourceError", "StateError"]
+__all__ = ["DownloadError", "Error", "InputError", "ModelError", "OutputError", "SourceError", "StateError"]
 
 
 class Error(Exception):
@@ -27,3 +27,7 @@ class SourceError(Error, OSError):
 
 class DownloadError(Error, OSError):
     """Model files or a video could not be downloaded."""
+
+
+class OutputError(Error, OSError):
+    """A file of results can't be written."""

@@ -1,5 +1,6 @@
-// A finite double is m * 2^e with an integer m < 2^53, so m * 10^d < 2^83 is exact in 128 bits and the digits wanted are
-// that product shifted right by -e, rounded by the bits that fall out. No locale and no floating point is involved.
+// A finite double is m * 2^e with an integer m < 2^53, so m * 10^d < 2^83 is exact in 128 bits and the digits
+// wanted are that product shifted right by -e, rounded by the bits that fall out. No locale and no floating
+// point is involved.
 #include "openface/pipeline/csv_format.h"
 
 #include <algorithm>
@@ -89,7 +90,8 @@ void append_fixed(std::string& text, double value, int decimals, std::string_vie
         return;
     }
     const Wide scaled = scaled_magnitude(mantissa, exponent, decimals);
-    if (scaled >> 64 != 0) {  // only integers of at least 2^53 / 10^9 = 9 million with many decimals come here
+    if (scaled >> 64 !=
+        0) {  // only integers of at least 2^53 / 10^9 = 9 million with many decimals come here
         const std::uint64_t power = powers_of_ten[std::size_t(decimals)];
         text += std::to_string(std::uint64_t(scaled / power));
         const std::string digits = std::to_string(std::uint64_t(scaled % power));
@@ -100,9 +102,11 @@ void append_fixed(std::string& text, double value, int decimals, std::string_vie
     text.append(cell.data(), write_scaled(cell.data(), std::uint64_t(scaled), decimals));
 }
 
-std::string format_csv_rows(std::span<const double> values, std::span<const int> decimals, std::string_view nan) {
+std::string format_csv_rows(std::span<const double> values, std::span<const int> decimals,
+                            std::string_view nan) {
     if (std::ranges::any_of(decimals, [](int d) { return d < 0 || d > max_csv_decimals; }))
-        throw Error(Error::Code::input, "decimals: each must be between 0 and " + std::to_string(max_csv_decimals));
+        throw Error(Error::Code::input,
+                    "decimals: each must be between 0 and " + std::to_string(max_csv_decimals));
     if (decimals.empty() ? !values.empty() : values.size() % decimals.size() != 0)
         throw Error(Error::Code::input, "values: the number of columns differs from the number of decimals");
     std::string text;
