@@ -12,4 +12,5 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     pyopenface::register_arithmetic_stages(stages);
     pyopenface::register_grey_stages(stages);
     pyopenface::register_shape_stages(stages);
+    pyopenface::register_ccnf_stages(stages);
 }

@@ -6,7 +6,7 @@ namespace openface::OPENFACE_ISA {
 
 namespace {
 
-constexpr int largest_area = 64;
+constexpr int largest_area = 136;  // window 99, support 31, and some slack
 
 // Rounds to the nearest integer, halves to even; |v| < 2^31 afterwards.
 OPENFACE_INLINE I8 round_even_int(D8 v) {

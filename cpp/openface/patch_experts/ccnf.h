@@ -1,0 +1,65 @@
+// CCNF patch experts (Baltrusaitis et al. 2013; landmark-fitting.md, section 4.4; file: models.md, section
+// 9).
+//
+// A response map is a sum of logistic neurons on the contrast-normalised patch, smoothed by the expert's
+// association matrix. The association matrices are inverted when a view is first used and kept.
+#pragma once
+
+#include <array>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "openface/core/aligned.h"
+#include "openface/patch_experts/patch_experts.h"
+
+namespace openface {
+
+class BinaryReader;
+
+class CcnfExperts final : public PatchExperts {
+  public:
+    // One file per scale, in the order of the listing. Throws Error(model).
+    static std::unique_ptr<CcnfExperts> load(const std::vector<std::filesystem::path>& files,
+                                             int landmark_count);
+
+    void respond(const ResponseQuery& query, ResponseMaps& maps, PatchScratch& scratch) const override;
+    const char* kind() const override { return "CCNF"; }
+
+  private:
+    struct Expert {
+        AlignedVector<float> weights;  // support^2 x stride
+        std::vector<float> weight_sums, biases, twice_alphas;
+        std::vector<float> betas;
+        float alpha_sum = 0.0f;
+        int neuron_count = 0;
+        int support = 11;
+    };
+    // The edge matrices of one window size, as four blocks of even and odd functions of row and column.
+    struct Edges {
+        int window = 0;
+        std::vector<std::array<Matrix<double>, 4>> components;
+        std::vector<bool> positive;  // is the component positive semidefinite?
+    };
+    // The association matrices of all landmarks of one (scale, view, window), made at first use.
+    struct Association {
+        std::once_flag once;
+        std::size_t expert_size = 0;
+        AlignedVector<float> matrices;
+    };
+
+    void read_scale(const std::filesystem::path& file);
+    Expert read_expert(BinaryReader& reader, std::size_t beta_count) const;
+    void check_positive_definite(const std::filesystem::path& file, const Expert& expert) const;
+    const Association* association(int scale, int view, int window) const;
+    const Expert& expert(int scale, int view, int landmark) const {
+        return experts_[std::size_t(scale)][std::size_t(view * landmark_count_ + landmark)];
+    }
+
+    std::vector<std::vector<Expert>> experts_;  // scale -> view * n + landmark
+    std::vector<Edges> edges_;                  // of the file read last, as the reference has it
+    mutable std::vector<std::unique_ptr<Association>> associations_;  // scale x view x edges_
+};
+
+}  // namespace openface

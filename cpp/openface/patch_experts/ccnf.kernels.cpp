@@ -1,0 +1,292 @@
+// The contrast-normalised patch u = (p - m) / |p - m| never gets formed. With c a constant grey level near
+// the area's mean,
+//     sum T u = (sum T (p - c) - (m - c) sum T) / |p - m|,
+// where the first sum is a plain correlation, and m and |p - m| come from running sums. Grey samples are
+// multiples of 2^-10 below 256 and c is an integer, so p - c and all running sums (in double) are exact: no
+// digit is lost.
+#include "openface/patch_experts/ccnf_kernels.h"
+
+#include "openface/core/simd_math.h"
+
+namespace openface::OPENFACE_ISA {
+
+namespace {
+
+constexpr int pad(int n, int lanes) {
+    return (n + lanes - 1) / lanes * lanes;
+}
+
+OPENFACE_INLINE void centre_area(float* area, int stride, int size) {
+    F8 total = zero();
+    for (int y = 0; y < size; ++y)
+        for (int x = 0; x < size; x += 8) {
+            const F8 v = load(area + y * stride + x);
+            total = total + select(iota() + x < size, v, zero());
+        }
+    const float level = float(int(sum(total) / float(size * size)));
+    for (int y = 0; y < size; ++y)
+        for (int x = 0; x < size; x += 8)
+            store(area + y * stride + x, load(area + y * stride + x) - broadcast(level));
+}
+
+// Mean and reciprocal norm of the support x support patch at each position, row by row.
+OPENFACE_INLINE void patch_statistics(const float* area, int stride, int window, int support, double* sums,
+                                      double* squares, float* means, float* reciprocals) {
+    const int size = window + support - 1;
+    const double count = double(support * support);
+    for (int x = 0; x < size; x += 8) {
+        store(sums + x, D8{});
+        store(squares + x, D8{});
+    }
+    const auto add_row = [&](int y, double sign) {
+        for (int x = 0; x < size; x += 8) {
+            const D8 v = to_double(load(area + y * stride + x));
+            store(sums + x, load8d(sums + x) + v * sign);
+            store(squares + x, load8d(squares + x) + v * v * sign);
+        }
+    };
+    for (int y = 0; y + 1 < support; ++y) add_row(y, 1.0);
+    for (int row = 0; row < window; ++row) {
+        add_row(row + support - 1, 1.0);
+        if (row > 0) add_row(row - 1, -1.0);
+        for (int x = 0; x < window; x += 8) {
+            D8 s = D8{}, q = D8{};
+            for (int i = 0; i < support; ++i) {
+                s += load8d(sums + x + i);
+                q += load8d(squares + x + i);
+            }
+            const F8 spread = max(to_float(q - s * s / count), zero());
+            const F8 norm = sqrt(spread);
+            store(means + row * window + x, to_float(s / count));
+            store(reciprocals + row * window + x,
+                  broadcast(1.0f) / select(norm == 0.0f, broadcast(1.0f), norm));
+        }
+    }
+}
+
+// For each column x of the patch, the area from that column on with rows of just `window` values. Then the
+// values under patch element (x, y), for all positions in order, are contiguous from element y * window on.
+OPENFACE_INLINE void compact_columns(const float* area, int stride, int window, int support, float* compact,
+                                     int length) {
+    const int size = window + support - 1;
+    for (int x = 0; x < support; ++x) {
+        float* out = compact + x * length;
+        for (int y = 0; y < size; ++y, out += window)
+            for (int i = 0; i < window; i += 8) store(out + i, load(area + y * stride + x + i));
+        for (int i = 0; i < 32; i += 8) store(out + i, zero());
+    }
+}
+
+#if defined(OPENFACE_ISA_AVX512)
+typedef F16 Lanes;
+constexpr int lane_count = 16, most_neurons = 7, most_vectors = 3;
+OPENFACE_INLINE Lanes load_lanes(const float* p) {
+    return load16(p);
+}
+OPENFACE_INLINE Lanes broadcast_lanes(float x) {
+    return broadcast16(x);
+}
+#else
+typedef F8 Lanes;
+constexpr int lane_count = 8, most_neurons = 4, most_vectors = 3;
+OPENFACE_INLINE Lanes load_lanes(const float* p) {
+    return load(p);
+}
+OPENFACE_INLINE Lanes broadcast_lanes(float x) {
+    return broadcast(x);
+}
+#endif
+
+// Correlations of N neurons at V vectors of positions: one chain of fused multiply-adds per result, column by
+// column of the patch. Results: neuron n at correlation + n * positions.
+template <int N, int V>
+OPENFACE_INLINE void correlate(const float* compact, int length, int window, int support,
+                               const float* weights, int weight_stride, float* correlation, int positions) {
+    Lanes total[N][V];
+    for (int n = 0; n < N; ++n)
+        for (int v = 0; v < V; ++v) total[n][v] = broadcast_lanes(0.0f);
+    for (int x = 0; x < support; ++x) {
+        const float* value = compact + x * length;
+        for (int y = 0; y < support; ++y, value += window, weights += weight_stride) {
+            Lanes p[V];
+            for (int v = 0; v < V; ++v) p[v] = load_lanes(value + v * lane_count);
+            for (int n = 0; n < N; ++n) {
+                const Lanes w = broadcast_lanes(weights[n]);
+                for (int v = 0; v < V; ++v) total[n][v] = fma(w, p[v], total[n][v]);
+            }
+        }
+    }
+    for (int n = 0; n < N; ++n)
+        for (int v = 0; v < V; ++v) store(correlation + n * positions + v * lane_count, total[n][v]);
+}
+
+template <int V>
+OPENFACE_INLINE void correlate_all_neurons(const float* compact, int length, int window, int support,
+                                           const CcnfNeurons& neurons, float* correlation, int positions) {
+    int n = 0;
+    while (n < neurons.count) {
+        const int left = neurons.count - n;
+        const float* weights = neurons.weights + n;
+        float* out = correlation + n * positions;
+        if (left >= most_neurons) {
+            correlate<most_neurons, V>(compact, length, window, support, weights, neurons.stride, out,
+                                       positions);
+            n += most_neurons;
+        } else if (left >= 3) {
+            correlate<3, V>(compact, length, window, support, weights, neurons.stride, out, positions);
+            n += 3;
+        } else {
+            correlate<1, V>(compact, length, window, support, weights, neurons.stride, out, positions);
+            n += 1;
+        }
+    }
+}
+
+}  // namespace
+
+void ccnf_neuron_responses(float* area, int area_stride, int window, int support, const CcnfNeurons& neurons,
+                           float* scratch, float* responses) {
+    const int size = window + support - 1;
+    const int length = pad(size * window, 16) + 32;
+    const int columns = pad(size, 8) + 16;
+    const int positions = pad(window * window, 16) + 32;
+    float* compact = scratch;
+    float* means = compact + support * length;
+    float* reciprocals = means + positions;
+    double* sums = reinterpret_cast<double*>(reciprocals + positions);
+    double* squares = sums + columns;
+    float* correlation = reinterpret_cast<float*>(squares + columns);
+
+    centre_area(area, area_stride, size);
+    patch_statistics(area, area_stride, window, support, sums, squares, means, reciprocals);
+    compact_columns(area, area_stride, window, support, compact, length);
+
+    const int count = window * window;
+    const int used = pad(count, 16);
+    // Neurons in batches of at most 16, which is what the scratch holds.
+    for (int i = 0; i < used; i += 8) store(responses + i, zero());
+    for (int first = 0; first < neurons.count; first += 16) {
+        CcnfNeurons batch = neurons;
+        batch.weights += first;
+        batch.count = neurons.count - first < 16 ? neurons.count - first : 16;
+        int done = 0;
+        while (done < count) {
+            const int vectors = (count - done + lane_count - 1) / lane_count;
+            const float* from = compact + done;
+            float* to = correlation + done;
+            if (vectors >= most_vectors) {
+                correlate_all_neurons<most_vectors>(from, length, window, support, batch, to, positions);
+                done += most_vectors * lane_count;
+            } else if (vectors == 2) {
+                correlate_all_neurons<2>(from, length, window, support, batch, to, positions);
+                done += 2 * lane_count;
+            } else {
+                correlate_all_neurons<1>(from, length, window, support, batch, to, positions);
+                done += lane_count;
+            }
+        }
+        for (int i = 0; i < used; i += 8) {
+            F8 response = load(responses + i);
+            const F8 mean = load(means + i), reciprocal = load(reciprocals + i);
+            for (int n = 0; n < batch.count; ++n) {
+                const float factor = neurons.twice_alphas[first + n];
+                if (factor == 0.0f) continue;
+                const F8 centred = fma(-mean, broadcast(neurons.weight_sums[first + n]),
+                                       load(correlation + n * positions + i));
+                const F8 z = fma(centred, reciprocal, broadcast(neurons.biases[first + n]));
+                response = fma(broadcast(factor), logistic(z), response);
+            }
+            store(responses + i, response);
+        }
+    }
+}
+
+void ccnf_associate(const float* responses, int window, const float* matrices, float* scratch,
+                    float* result) {
+    const int even = (window + 1) / 2, odd = window / 2, middle = window / 2;
+    // Sums and differences of mirrored rows: rows 0 .. even-1 are even, then the odd ones.
+    float* folded = scratch;  // window rows of `row` floats
+    const int row = pad(window, 8);
+    for (int y = 0; y < even; ++y)
+        for (int x = 0; x < window; x += 8) {
+            const F8 upper = load(responses + y * window + x);
+            if (y == middle) {
+                store(folded + y * row + x, upper);
+            } else {
+                const F8 lower = load(responses + (window - 1 - y) * window + x);
+                store(folded + y * row + x, upper + lower);
+                store(folded + (even + y) * row + x, upper - lower);
+            }
+        }
+    float* input = folded + (window + 1) * row;      // one block's coefficients
+    float* output = input + pad(even * even, 8);     // its products
+    float* unfolded = output + pad(even * even, 8);  // window rows: columns restored, rows still even | odd
+    for (int parity_y = 0; parity_y < 2; ++parity_y) {
+        const int rows = parity_y == 0 ? even : odd;
+        for (int parity_x = 0; parity_x < 2; ++parity_x) {
+            const int cols = parity_x == 0 ? even : odd;
+            const int length = rows * cols, height = pad(length, 8);
+            for (int y = 0; y < rows; ++y) {
+                const float* source = folded + (parity_y * even + y) * row;
+                for (int x = 0; x < cols; ++x) {
+                    const float left = source[x], right = source[window - 1 - x];
+                    input[y * cols + x] = x == middle ? left : parity_x == 0 ? left + right : left - right;
+                }
+            }
+            for (int i = 0; i < length; i += 32) {
+                F8 t0 = zero(), t1 = zero(), t2 = zero(), t3 = zero();
+                const int left = height - i;
+                for (int j = 0; j < length; ++j) {
+                    const float* column = matrices + j * height + i;
+                    const F8 v = broadcast(input[j]);
+                    t0 = fma(load(column), v, t0);
+                    if (left > 8) t1 = fma(load(column + 8), v, t1);
+                    if (left > 16) t2 = fma(load(column + 16), v, t2);
+                    if (left > 24) t3 = fma(load(column + 24), v, t3);
+                }
+                store(output + i, t0);
+                if (left > 8) store(output + i + 8, t1);
+                if (left > 16) store(output + i + 16, t2);
+                if (left > 24) store(output + i + 24, t3);
+            }
+            matrices += length * height;
+            for (int y = 0; y < rows; ++y) {
+                float* target = unfolded + (parity_y * even + y) * row;
+                for (int x = 0; x < cols; ++x) {
+                    const float v = output[y * cols + x];
+                    if (parity_x == 0) {
+                        target[x] = v;
+                        target[window - 1 - x] = v;
+                    } else {
+                        target[x] = target[x] + v;
+                        target[window - 1 - x] = target[window - 1 - x] - v;
+                    }
+                }
+            }
+        }
+    }
+    for (int y = 0; y < even; ++y)
+        for (int x = 0; x < window; ++x) {
+            const float e = unfolded[y * row + x];
+            if (y == middle) {
+                result[y * window + x] = e;
+            } else {
+                const float o = unfolded[(even + y) * row + x];
+                result[y * window + x] = e + o;
+                result[(window - 1 - y) * window + x] = e - o;
+            }
+        }
+}
+
+void ccnf_write_map(const float* values, int window, float factor, float* map, int stride) {
+    const int count = window * window;
+    float lowest = 0.0f;
+    for (int i = 0; i < count; ++i) lowest = values[i] < lowest ? values[i] : lowest;
+    for (int y = 0; y < window; ++y) {
+        float* row = map + y * stride;
+        for (int x = 0; x < window; ++x) row[x] = (values[y * window + x] - lowest) * factor;
+        for (int x = window; x < stride; ++x) row[x] = 0.0f;
+    }
+}
+
+}  // namespace openface::OPENFACE_ISA
