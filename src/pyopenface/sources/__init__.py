@@ -1,0 +1,158 @@
+"""Where frames come from: videos, pictures, cameras, addresses and arrays, all seen as one stream of frames.
+
+Every kind of input becomes a `Source`: something that is opened, iterated once or more, and closed. It yields
+`Frame` records: an 8-bit BGR picture, the time in seconds and the frame's number, counted from 1 as OpenFace
+counts (tracking.md, section 10). Choosing a part of the input (`start`, `end`, `every`, `fps`, `roi`) leaves
+numbers and times as they are in the whole input, so that a part can be laid beside the whole.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pyopenface.errors import InputError, SourceError
+from pyopenface.sources.arrays import ArraySource, IterableSource
+from pyopenface.sources.base import Frame, Image, Selection, Source, check_roi, default_camera
+from pyopenface.sources.camera import CameraSource
+from pyopenface.sources.files import as_path
+from pyopenface.sources.images import IMAGE_EXTENSIONS, ImageSource, read_image
+from pyopenface.sources.read_ahead import prefetch
+from pyopenface.sources.video import VideoSource
+
+__all__ = [
+    "ArraySource",
+    "CameraSource",
+    "Frame",
+    "Image",
+    "ImageSource",
+    "IterableSource",
+    "Selection",
+    "Source",
+    "VideoSource",
+    "default_camera",
+    "open_source",
+    "prefetch",
+    "read_image",
+]
+
+
+def open_source(
+    source: Any,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    every: int = 1,
+    fps: float | None = None,
+    roi: Sequence[int] | None = None,
+    timestamps: str | Sequence[float] | npt.NDArray[Any] = "auto",
+    rgb: bool = False,
+    camera_size: tuple[int, int] = (640, 480),
+    download: Mapping[str, Any] | None = None,
+) -> Source:
+    """Open anything that has frames.
+
+    Parameters
+    ----------
+    source
+        A video file, an image file, a folder of images, a list of image files (str, bytes or Path); the index
+        of a camera; an address (``https://…``, downloaded with yt-dlp; ``rtsp://…``, read live); an array
+        (uint8) of shape (N, H, W, 3) or (N, H, W); any iterable of arrays, of (array, seconds) pairs or of
+        `Frame` records; a `Source`, which is returned as it is.
+    start, end
+        Seconds; frames with ``start <= timestamp < end`` are yielded.
+    every
+        Yield each n-th frame from `start` on.
+    fps
+        For files and cameras: the rate to come down to, by leaving out frames (never by repeating them). For
+        arrays and iterables, which have no rate of their own: the rate at which their frames were taken.
+    roi
+        (x, y, width, height) in whole pixels: the part of each frame to yield. `Source.offset` maps back.
+    timestamps
+        For videos ``"auto"``, ``"openface"`` or ``"container"``, see `VideoSource`. For arrays and iterables
+        a list with one time in seconds per frame.
+    rgb
+        True if arrays have the channel order red, green, blue.
+    camera_size
+        (width, height) asked of a camera.
+    download
+        Options for `pyopenface.youtube.fetch` if `source` is an address: height, cookies, folder.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    SourceError
+        If the input is missing or can't be decoded; the message names the file and the cause.
+    InputError
+        If an option or array can't be used.
+    DownloadError
+        If an address can't be downloaded.
+
+    Examples
+    --------
+    >>> frames = np.zeros((10, 48, 64, 3), dtype=np.uint8)
+    >>> with open_source(frames, fps=25, every=5) as source:
+    ...     [(frame.number, frame.timestamp) for frame in source]
+    [(1, 0.0), (6, 0.2)]
+    """
+    region = None if roi is None else check_roi(roi)
+    if isinstance(source, Source):
+        if (start, end, every, fps, region) != (None, None, 1, None, None):
+            raise InputError("start=, end=, every=, fps= and roi= belong to the call that opens the source")
+        return source
+    part = Selection(start, end, every, None, region)
+    rule = timestamps if isinstance(timestamps, str) else "auto"
+    if isinstance(source, int | np.integer) and not isinstance(source, bool):
+        return CameraSource(int(source), replace(part, fps=fps), size=camera_size)
+    if isinstance(source, str) and "://" in source:
+        return _open_address(source, replace(part, fps=fps), rule, download or {})
+    if isinstance(source, str | bytes | os.PathLike):
+        return _open_path(as_path(source), replace(part, fps=fps), rule)
+    times = None if isinstance(timestamps, str) else timestamps
+    if isinstance(source, np.ndarray):
+        return ArraySource(source, part, fps=fps, timestamps=times, rgb=rgb)
+    if isinstance(source, Sequence) and any(isinstance(item, str | bytes | os.PathLike) for item in source):
+        return _open_list(source, replace(part, fps=fps))
+    if isinstance(source, Iterable):
+        return IterableSource(source, part, fps=fps, timestamps=times, rgb=rgb)
+    raise InputError(
+        f"can't read frames from a {type(source).__qualname__}: expected a path, an address, a camera index, "
+        "an array or an iterable of arrays"
+    )
+
+
+def _open_path(path: Path, selection: Selection, timestamps: str) -> Source:
+    if path.is_dir():
+        return ImageSource.from_folder(path, selection)
+    if path.suffix.lower() in IMAGE_EXTENSIONS:
+        return ImageSource([path], selection)
+    return VideoSource(path, selection, timestamps=timestamps)
+
+
+def _open_list(items: Sequence[Any], selection: Selection) -> Source:
+    paths = []
+    for item in items:
+        if not isinstance(item, str | bytes | os.PathLike):
+            raise InputError(f"a list of files with a {type(item).__qualname__} in it")
+        path = as_path(item)
+        if path.is_dir() or path.suffix.lower() not in IMAGE_EXTENSIONS:
+            raise InputError(f"{path}: a list of files is a list of pictures; open videos one by one")
+        paths.append(path)
+    return ImageSource(paths, selection)
+
+
+def _open_address(
+    address: str, selection: Selection, timestamps: str, options: Mapping[str, Any]
+) -> VideoSource | CameraSource:
+    if not address.lower().startswith(("http://", "https://")):
+        return CameraSource(address, selection)
+    raise SourceError(f"{address}: download the video first; addresses can't be opened yet")

@@ -1,0 +1,180 @@
+"""Video files, decoded by the FFmpeg inside OpenCV, and their frames' clock (tracking.md, section 10.1)."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Generator
+from pathlib import Path
+from typing import cast
+
+from pyopenface.errors import InputError, SourceError
+from pyopenface.sources.base import Image, RawFrame, Selection, Source
+from pyopenface.sources.files import (
+    check_readable,
+    decoder_name,
+    guess_content,
+    name_for_opencv,
+    quiet_opencv,
+)
+
+logger = logging.getLogger("pyopenface")
+
+DEFAULT_FPS = 30.0
+#: How many frame periods the container's clock may differ from (n - 1) / fps before it is trusted instead.
+CLOCK_TOLERANCE = 1.5
+
+
+class VideoSource(Source):
+    """A video file, decoded by the FFmpeg inside OpenCV.
+
+    Parameters
+    ----------
+    path
+        The file.
+    selection
+        Which frames to yield.
+    timestamps
+        ``"openface"``: (number - 1) / fps, OpenFace's rule. ``"container"``: the time stored with the frame.
+        ``"auto"``: OpenFace's rule as long as the stored times agree with it within 1.5 frames, the stored
+        times from there on, which is the case in videos of varying rate (phones, screen recordings).
+    shift
+        Seconds that lie before the first frame of the file, if the file is a section of something longer.
+
+    Raises
+    ------
+    SourceError
+        If the file is missing, no video, or no frame of it can be decoded.
+    """
+
+    def __init__(
+        self, path: Path, selection: Selection | None = None, *, timestamps: str = "auto", shift: float = 0.0
+    ) -> None:
+        super().__init__(selection or Selection())
+        if timestamps not in ("auto", "openface", "container"):
+            raise InputError(f"timestamps={timestamps!r}: expected 'auto', 'openface' or 'container'")
+        self.path = path
+        self.name = path.stem
+        self.timestamps = timestamps
+        self._capture: _Capture | None = _Capture(path)
+        self.fps = self._capture.fps
+        self._announced = self._capture.count
+        self._size = self._capture.size
+        self._shift = shift
+        self._skipped = round(shift * self.fps)
+        self.decoder = decoder_name()
+
+    @property
+    def full_size(self) -> tuple[int, int]:
+        """(width, height) of the whole picture, turned upright if the container says so."""
+        return self._size
+
+    @property
+    def _total(self) -> int | None:
+        return None if self._announced is None else self._announced + self._skipped
+
+    def close(self) -> None:
+        """Close the file if no iteration has begun; an iteration closes the file itself."""
+        if self._capture is not None:
+            self._capture.release()
+            self._capture = None
+
+    def _raw(self) -> Generator[RawFrame, None, None]:
+        capture = self._capture or _Capture(cast(Path, self.path))
+        self._capture = None
+        clock = _Clock(self.fps, self.timestamps)
+        count = 0
+        try:
+            while capture.grab():
+                count += 1
+                timestamp = clock.time(count, capture) + self._shift
+                yield count + self._skipped, timestamp, capture.retrieve, None
+            self._note_length(count)
+        except _DecodingEndedError:
+            self._note_length(count - 1)
+        finally:
+            capture.release()
+
+    def _note_length(self, decoded: int) -> None:
+        announced = self._announced or 0
+        if announced - decoded > max(5.0, self.fps, 0.01 * announced):
+            self.truncated = True
+            logger.warning(
+                "%s breaks off after %d frames; its container announces %d", self.path, decoded, announced
+            )
+
+
+class _DecodingEndedError(Exception):
+    """A frame was announced by the decoder but has no pixels: the video ends before it."""
+
+
+class _Capture:
+    """An open cv2.VideoCapture that stands on its first frame."""
+
+    def __init__(self, path: Path) -> None:
+        import cv2
+
+        check_readable(path)
+        with quiet_opencv(), name_for_opencv(path) as name:
+            self._video = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
+        if not self._video.isOpened():
+            raise SourceError(f"{path}: can't be opened as a video: {guess_content(path)}")
+        self._ahead = self._video.grab()
+        if not self._ahead:
+            self._video.release()
+            raise SourceError(f"{path}: no frame of this video can be decoded (empty or damaged file)")
+        fps = float(self._video.get(cv2.CAP_PROP_FPS))
+        self.fps = fps if fps > 0 and math.isfinite(fps) else DEFAULT_FPS
+        count = float(self._video.get(cv2.CAP_PROP_FRAME_COUNT))
+        self.count = int(count) if math.isfinite(count) and 0 < count < 1e9 else None
+        try:
+            height, width, _ = self.retrieve().shape
+        except _DecodingEndedError:
+            self._video.release()
+            raise SourceError(f"{path}: the first frame of this video can't be decoded") from None
+        self.size = (width, height)
+
+    def grab(self) -> bool:
+        if self._ahead:
+            self._ahead = False
+            return True
+        return bool(self._video.grab())
+
+    def retrieve(self) -> Image:
+        """Convert the frame that was grabbed last into a new array."""
+        ok, image = self._video.retrieve()
+        if not ok or image is None:
+            raise _DecodingEndedError
+        return cast(Image, image)
+
+    def stored_time(self) -> float:
+        import cv2
+
+        return float(self._video.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
+
+    def release(self) -> None:
+        self._video.release()
+
+
+class _Clock:
+    """Times of a video's frames by the container or by counting."""
+
+    def __init__(self, fps: float, rule: str) -> None:
+        self._period = 1.0 / fps
+        self._rule = rule
+        self._last = -math.inf
+
+    def time(self, number: int, capture: _Capture) -> float:
+        """Return the time in seconds of the frame with this number, counted from 1 in this file."""
+        counted = (number - 1) * self._period
+        if self._rule == "openface":
+            return counted
+        stored = capture.stored_time()
+        if self._rule == "auto":
+            if abs(stored - counted) <= CLOCK_TOLERANCE * self._period or (stored <= 0 and number > 1):
+                self._last = counted
+                return counted
+            self._rule = "container"
+        # A frame without a stored time of its own follows its predecessor by one period.
+        self._last = stored if stored > self._last else self._last + self._period
+        return self._last
