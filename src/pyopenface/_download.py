@@ -155,7 +155,8 @@ def _failure_text(
     place: ModelFolder,
     manifest: Manifest,
 ) -> str:
-    lines = [f"{len(lacking)} files ({total_size(lacking)}) could not be downloaded."]
+    count = "1 file" if len(lacking) == 1 else f"{len(lacking)} files"
+    lines = [f"{count} ({total_size(lacking)}) could not be downloaded."]
     for file, failure in failures:
         lines.append(f"{file.path}:")
         lines += [f"  {address}: {reason}" for address, reason in failure.reasons]
