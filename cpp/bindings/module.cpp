@@ -7,11 +7,12 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     pyopenface::register_errors(module);
     pyopenface::register_build_config(module);
     pyopenface::register_csv_format(module);
+    pyopenface::register_face_analyser(module);
     py::module_ stages =
         module.def_submodule("stages", "Single stages of the engine, for tests against golden data.");
     pyopenface::register_arithmetic_stages(stages);
     pyopenface::register_grey_stages(stages);
     pyopenface::register_shape_stages(stages);
     pyopenface::register_ccnf_stages(stages);
-    pyopenface::register_face_detector(module, stages);
+    pyopenface::register_face_analyser_stages(stages);
 }

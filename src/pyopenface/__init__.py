@@ -13,10 +13,15 @@ from pyopenface.errors import (
     SourceError,
     StateError,
 )
+from pyopenface.face_analyser import AnalysedFace, FaceAnalyser
+from pyopenface.hog import HogWriter, read_hog
 
 __all__ = [
+    "AnalysedFace",
     "DownloadError",
     "Error",
+    "FaceAnalyser",
+    "HogWriter",
     "InputError",
     "ModelError",
     "OutputError",
@@ -24,4 +29,5 @@ __all__ = [
     "StateError",
     "__version__",
     "build_config",
+    "read_hog",
 ]

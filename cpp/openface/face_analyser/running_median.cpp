@@ -1,0 +1,84 @@
+#include "openface/face_analyser/running_median.h"
+
+#include <algorithm>
+
+namespace openface {
+
+RunningMedian::RunningMedian(int entries, HistogramRange range)
+    : range_(range),
+      counts_(std::size_t(entries) * std::size_t(range.bins)),
+      cursors_(std::size_t(entries)),
+      medians_(std::size_t(entries)),
+      sample_bins_(std::size_t(entries)) {}
+
+double RunningMedian::centre(int bin) const {
+    const double width = (range_.high - range_.low) / range_.bins;
+    return range_.low + bin * width + 0.5 * width;
+}
+
+// Moves to the first bin whose cumulative count reaches `rank`; says whether that was another one.
+bool RunningMedian::move(Cursor& cursor, const std::uint32_t* counts, std::uint32_t rank) const {
+    const std::int32_t start = cursor.bin;
+    while (cursor.below >= rank) {
+        cursor.inside = counts[--cursor.bin];
+        cursor.below -= cursor.inside;
+    }
+    while (cursor.below + cursor.inside < rank) {
+        cursor.below += cursor.inside;
+        cursor.inside = counts[++cursor.bin];
+    }
+    return cursor.bin != start;
+}
+
+void RunningMedian::add(std::span<const double> descriptor) {
+    const std::size_t entries = medians_.size();
+    const std::size_t bins = std::size_t(range_.bins);
+    const double length = range_.high - range_.low;
+    const double scale = double(range_.bins);
+    const double last = double(range_.bins - 1);
+    for (std::size_t i = 0; i < entries; ++i) {
+        const double position = (descriptor[i] - range_.low) * scale / length;
+        sample_bins_[i] = std::int32_t(std::min(std::max(position, 0.0), last));
+    }
+    ++count_;
+    const std::uint32_t rank = (count_ + 1) / 2;
+    constexpr std::size_t ahead = 24;  // entries whose counts are on their way from memory
+    for (std::size_t i = 0; i < entries; ++i) {
+        if (i + ahead < entries)
+            __builtin_prefetch(&counts_[(i + ahead) * bins + std::size_t(sample_bins_[i + ahead])], 1);
+        std::uint32_t* counts = &counts_[i * bins];
+        const std::int32_t bin = sample_bins_[i];
+        ++counts[bin];
+        Cursor& cursor = cursors_[i];
+        cursor.below += bin < cursor.bin;
+        cursor.inside += bin == cursor.bin;
+        if (move(cursor, counts, rank) || count_ == 2) medians_[i] = floored(centre(cursor.bin));
+    }
+    if (count_ == 1)
+        for (std::size_t i = 0; i < entries; ++i) medians_[i] = floored(descriptor[i]);
+}
+
+void RunningMedian::add_failed() {
+    if (count_ == 0) std::fill(medians_.begin(), medians_.end(), floored(centre(0)));
+    if (count_ == 1) std::fill(medians_.begin(), medians_.end(), 0.0);
+}
+
+std::span<const std::uint32_t> RunningMedian::histogram(int entry) const {
+    return {&counts_[std::size_t(entry) * std::size_t(range_.bins)], std::size_t(range_.bins)};
+}
+
+std::span<std::uint32_t> RunningMedian::histogram(int entry) {
+    return {&counts_[std::size_t(entry) * std::size_t(range_.bins)], std::size_t(range_.bins)};
+}
+
+void RunningMedian::restore(std::uint32_t count, std::span<const double> medians) {
+    count_ = count;
+    std::copy(medians.begin(), medians.end(), medians_.begin());
+    for (std::size_t i = 0; i < cursors_.size() && count > 0; ++i) {
+        const std::uint32_t* counts = &counts_[i * std::size_t(range_.bins)];
+        cursors_[i] = {0, 0, counts[0]};
+        move(cursors_[i], counts, (count + 1) / 2);
+    }
+}
+
+}  // namespace openface
