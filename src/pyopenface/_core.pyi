@@ -1,6 +1,7 @@
 """What the extension module offers to Python."""
 
 from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,12 @@ def _set_instruction_set(name: str) -> None: ...
 def format_rows(
     values: npt.NDArray[np.float64], decimals: Sequence[int] | npt.NDArray[np.int32], *, nan: str = "nan"
 ) -> bytes: ...
+
+class FaceDetector:
+    def __init__(self, listing: str | PathLike[str]) -> None: ...
+    def detect(
+        self, image: npt.NDArray[np.uint8]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]: ...
 
 _Analysed = tuple[
     npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.uint8], npt.NDArray[np.float32]

@@ -62,6 +62,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="URL",
         help="base address of a mirror, or the word upstream; may be repeated",
     )
+    download.add_argument(
+        "--timeout",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="seconds without a byte after which a connection counts as stalled (default: 30)",
+    )
     download.add_argument("--quiet", action="store_true", help="no progress bar")
     download.set_defaults(run=_run_download)
 
@@ -114,7 +121,12 @@ def _needed_by_auto(folder: models.ModelFolder) -> set[str]:
 
 def _run_download(arguments: argparse.Namespace) -> int:
     folder = models.download(
-        arguments.which, arguments.folder, arguments.from_, arguments.sources, progress=not arguments.quiet
+        arguments.which,
+        arguments.folder,
+        arguments.from_,
+        arguments.sources,
+        progress=not arguments.quiet,
+        timeout=arguments.timeout,
     )
     print(folder.path)
     return 0

@@ -63,6 +63,9 @@ LAYOUTS = (
     ("lib/local/LandmarkDetector", "lib/local/FaceAnalyser"),  # a source checkout
 )
 
+#: Where OpenFace is often put for everybody on a machine: its own folder, or the prefix it was installed to.
+SYSTEM_FOLDERS = ("/opt/OpenFace", "/opt/openface", "/usr/local/src/OpenFace", "/usr/local", "/usr")
+
 
 class MainFile(NamedTuple):
     """A model's main file and the model's name (``"clnf"``, ...; the file's stem if it has no short name)."""
@@ -485,6 +488,7 @@ def download(
     sources: Sequence[str] | None = None,
     *,
     progress: bool = True,
+    timeout: float = 30.0,
 ) -> ModelFolder:
     """
     Fetch OpenFace's weights from their publisher, a mirror, a folder or an archive; keep what is there
@@ -510,6 +514,8 @@ def download(
         ``PYOPENFACE_MODEL_URL`` (separated by blanks), else the publisher's.
     progress : bool
         Show a progress bar if standard error is a terminal.
+    timeout : float
+        Seconds without a byte after which a connection counts as stalled and is tried again.
 
     Returns
     -------
@@ -531,7 +537,7 @@ def download(
     """
     from pyopenface import _download
 
-    return _download.download(which, folder, from_, sources, progress=progress)
+    return _download.download(which, folder, from_, sources, progress=progress, timeout=timeout)
 
 
 def _recognise_or_fail(folder: str | os.PathLike[str], origin: str) -> ModelFolder:
@@ -549,9 +555,8 @@ def _installations() -> list[Path]:
     if program:
         beside = Path(program).resolve().parent
         places += [beside, beside.parent]
-    homes = [Path.home(), Path("/opt"), Path("/usr/local"), Path("/usr/local/src")]
-    places += [home / name for home in homes for name in ("OpenFace", "openface")]
-    places += [Path("/usr/local"), Path("/usr")]
+    places += [Path.home() / name for name in ("OpenFace", "openface")]
+    places += [Path(folder) for folder in SYSTEM_FOLDERS]
     return list(dict.fromkeys(places))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import doctest
 import gc
 import gzip
+import importlib
 import hashlib
 import json
 import logging
@@ -21,6 +23,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from media import label_of, labelled, write_video
 
 from pyopenface import InputError, SourceError
 from pyopenface.sources import Frame, default_camera, open_source, prefetch, read_image
@@ -36,25 +39,6 @@ def numbered(count: int, height: int = 12, width: int = 16) -> np.ndarray:
     """Frames whose pixels say which frame they are."""
     values = np.arange(count, dtype=np.uint8)
     return np.broadcast_to(values[:, None, None, None], (count, height, width, 3)).copy()
-
-
-def write_video(path: Path, times: list[int], size: tuple[int, int] = (64, 48)) -> Path:
-    """Write a video (FFV1 in Matroska, lossless) with frames of grey level 0, 1, … at these milliseconds."""
-    av = pytest.importorskip("av", reason="PyAV writes the test's videos")
-    from fractions import Fraction
-
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=25)
-        stream.width, stream.height = size
-        stream.pix_fmt = "bgr0"
-        stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
-        for level, milliseconds in enumerate(times):
-            image = np.full((size[1], size[0], 3), level, np.uint8)
-            frame = av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format="bgr0")
-            frame.pts, frame.time_base = milliseconds, Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
 
 
 # --- decoding ---------------------------------------------------------------------------------------------
@@ -102,12 +86,12 @@ def test_steady_videos_get_openface_s_times_by_default(samples: Path) -> None:
 
 def test_a_video_of_varying_rate_gets_the_container_s_times(tmp_path: Path) -> None:
     times = [0, 40, 80, 120, 500, 540, 1000, 1040]
-    video = write_video(tmp_path / "varying.mkv", times)
+    video = write_video(tmp_path / "varying.mkv", labelled(8), times=times, codec="ffv1", pixels="bgr0")
     for rule in ("container", "auto"):
         with open_source(video, timestamps=rule) as source:
             frames = list(source)
         assert [frame.timestamp for frame in frames] == pytest.approx([t / 1000 for t in times], abs=1e-9)
-        assert [int(frame.image[0, 0, 0]) for frame in frames] == list(range(8))
+        assert [label_of(frame.image) for frame in frames] == list(range(8))
     with open_source(video, timestamps="openface") as source:
         fps = source.fps
         assert [frame.timestamp for frame in source] == [n * (1 / fps) for n in range(8)]
@@ -604,3 +588,8 @@ def test_frame_is_immutable() -> None:
     frame = Frame(np.zeros((2, 2, 3), np.uint8), 0.0, 1)
     with pytest.raises(AttributeError):
         frame.number = 2  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("module", ["", ".base", ".images", ".read_ahead"])
+def test_examples_run(module: str) -> None:
+    assert doctest.testmod(importlib.import_module(f"pyopenface.sources{module}")).failed == 0

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyopenface.errors import InputError, SourceError
+from pyopenface.errors import DownloadError, InputError, SourceError
 from pyopenface.sources.arrays import ArraySource, IterableSource
 from pyopenface.sources.base import Frame, Image, Selection, Source, check_roi, default_camera
 from pyopenface.sources.camera import CameraSource
@@ -155,4 +155,14 @@ def _open_address(
 ) -> VideoSource | CameraSource:
     if not address.lower().startswith(("http://", "https://")):
         return CameraSource(address, selection)
-    raise SourceError(f"{address}: download the video first; addresses can't be opened yet")
+    from pyopenface import youtube
+
+    video = youtube.download(address, start=selection.start, end=selection.end, **options)
+    try:
+        return VideoSource(video.path, selection, timestamps=timestamps, shift=video.start)
+    except SourceError as error:
+        youtube.forget(address, folder=options.get("folder"))
+        raise DownloadError(
+            f"{address}: what came from there is no video that can be decoded ({error}). Pass the address of "
+            "the page that plays the video, or download the file yourself and pass its path."
+        ) from error
