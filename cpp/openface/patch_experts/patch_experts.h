@@ -57,6 +57,7 @@ struct PatchScratch {
     AlignedVector<float> patches;
     AlignedVector<float> layers;
     AlignedVector<float> maps;
+    AlignedVector<double> sums;
 };
 
 class PatchExperts {

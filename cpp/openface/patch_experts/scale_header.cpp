@@ -9,8 +9,12 @@ namespace openface {
 
 namespace {
 
-Matrix<double> read_reals(BinaryReader& reader, const char* field) { return reader.read_double_matrix(field); }
-Matrix<double> read_reals(TextReader& reader, const char* field) { return reader.read_real_matrix(field); }
+Matrix<double> read_reals(BinaryReader& reader, const char* field) {
+    return reader.read_double_matrix(field);
+}
+Matrix<double> read_reals(TextReader& reader, const char* field) {
+    return reader.read_real_matrix(field);
+}
 
 template <class Reader>
 std::array<double, 3> read_centre(Reader& reader) {
@@ -28,8 +32,8 @@ template <class Reader>
 void read_visibility(Reader& reader, int landmark_count, PatchExperts::View& view) {
     const auto flags = reader.read_int_matrix("visibility");
     if (flags.size() != std::size_t(landmark_count))
-        reader.fail("visibility", std::to_string(flags.size()) + " landmarks, " + std::to_string(landmark_count) +
-                                      " expected");
+        reader.fail("visibility", std::to_string(flags.size()) + " landmarks, " +
+                                      std::to_string(landmark_count) + " expected");
     for (const int flag : flags.data) {
         view.visible.push_back(flag != 0 ? 1 : 0);
         view.visible_count += flag != 0 ? 1 : 0;
@@ -60,7 +64,9 @@ PatchExperts::Scale read_scale_header(TextReader& reader, int landmark_count) {
 }
 
 void check_query(const ResponseQuery& query, const PatchExperts& experts) {
-    const auto refuse = [](const std::string& cause) { throw Error(Error::Code::input, "patch experts: " + cause); };
+    const auto refuse = [](const std::string& cause) {
+        throw Error(Error::Code::input, "patch experts: " + cause);
+    };
     if (query.grey.empty() || query.grey.channels != 1) refuse("a grey image that is not empty is needed");
     if (query.scale < 0 || query.scale >= int(experts.scales().size()))
         refuse("there is no scale " + std::to_string(query.scale));

@@ -1,4 +1,5 @@
-// The beginning of every patch expert file: scale, view centres, visibilities (models.md, sections 9 to 11 and 17).
+// The beginning of every patch expert file: scale, view centres, visibilities (models.md, sections 9 to 11
+// and 17).
 #pragma once
 
 #include "openface/io/binary_reader.h"
@@ -16,7 +17,8 @@ template <class Reader>
 void check_view_count(const Reader& reader, const std::vector<PatchExperts::Scale>& scales) {
     if (scales.back().views.size() != scales.front().views.size())
         reader.fail("number of views", std::to_string(scales.back().views.size()) + ", but " +
-                                           std::to_string(scales.front().views.size()) + " in the first scale");
+                                           std::to_string(scales.front().views.size()) +
+                                           " in the first scale");
 }
 
 // The support of an expert: width and height, equal and odd.
@@ -25,7 +27,8 @@ int read_support(Reader& reader, int low, int high) {
     const int width = reader.read_count("support width", low, high);
     const int height = reader.read_count("support height", low, high);
     if (width != height || width % 2 == 0)
-        reader.fail("support", std::to_string(width) + " x " + std::to_string(height) + " is not square and odd");
+        reader.fail("support",
+                    std::to_string(width) + " x " + std::to_string(height) + " is not square and odd");
     return width;
 }
 
