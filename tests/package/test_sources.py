@@ -5,8 +5,8 @@ from __future__ import annotations
 import doctest
 import gc
 import gzip
-import importlib
 import hashlib
+import importlib
 import json
 import logging
 import os

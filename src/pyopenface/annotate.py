@@ -1,0 +1,251 @@
+"""Annotated videos: the source's frames with the table's faces drawn on them, for browsers and notebooks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pyopenface.drawing import FaceTable, Layers, draw_face, draw_marks
+from pyopenface.encoding import Mp4Writer, OverlayWriter, save_overlay_image
+from pyopenface.errors import Error, InputError
+from pyopenface.sources import Source, open_source, prefetch
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["OverlayWriter", "annotate", "draw_face", "save_overlay_image", "show"]
+
+#: Options of the source that a table remembers in ``df.attrs["source_options"]`` and that matter here.
+_SOURCE_OPTIONS = ("start", "end", "every", "fps", "timestamps", "rgb", "download")
+#: Pictures have no rate: each is shown this long, in seconds.
+_SECONDS_PER_PICTURE = 1.0
+
+
+def annotate(
+    source: Any,
+    df: pd.DataFrame,
+    path: str | os.PathLike[str],
+    *,
+    landmarks: bool = True,
+    eyes: bool = True,
+    gaze: bool = True,
+    head_box: bool = True,
+    ids: bool = True,
+    action_units: bool = True,
+    sound: bool = True,
+    camera: tuple[float, float, float, float] | None = None,
+    quality: int = 20,
+    progress: bool = False,
+    **options: Any,
+) -> Path:
+    """Write a video of the source with the faces of a table drawn on it.
+
+    The result is H.264 in mp4, with the index in front, and plays in browsers and notebooks. It is written
+    beside the target and moved into place: an error leaves the target as it was, and Ctrl-C leaves a valid
+    video of the frames finished so far.
+
+    Parameters
+    ----------
+    source
+        What was analysed: anything that `pyopenface.sources.open_source` takes.
+    df
+        Faces in OpenFace's columns, matched by frame number. Groups of columns that are missing are not
+        drawn; faces with a confidence of 0.4 or less aren't either.
+    path
+        Target, ending in .mp4, .m4v or .mov.
+    landmarks, eyes, gaze, head_box, ids, action_units
+        What to draw: 68 landmarks; outlines of lids, irises and pupils; gaze rays of 50 mm; a box of 200 mm
+        around the head, blue for confident, red for doubtful; id and confidence; bars of intensity, green
+        where the action unit is present.
+    sound
+        False to leave out the sound.
+    camera
+        Intrinsics fx, fy, cx, cy in pixels; by default those in ``df.attrs["camera"]``, or OpenFace's guess.
+    quality
+        x264's constant rate factor: 0 is lossless, 20 looks like the original, 51 is the smallest file.
+    progress
+        True to show a progress bar.
+    **options
+        Options of `pyopenface.sources.open_source`: start, end, every, fps. By default those in
+        ``df.attrs["source_options"]``.
+
+    Returns
+    -------
+    pathlib.Path
+        `path`.
+
+    Raises
+    ------
+    SourceError, InputError
+        If the source can't be read, or an option can't be used.
+    OutputError
+        If the video can't be written.
+    Error
+        If PyAV is missing: ``pip install 'pyopenface[video]'``.
+
+    Examples
+    --------
+    >>> import pyopenface  # doctest: +SKIP
+    >>> df = pyopenface.analyze("talk.mp4", end=10)  # doctest: +SKIP
+    >>> annotate("talk.mp4", df, "annotated.mp4", head_box=False)  # doctest: +SKIP
+    PosixPath('annotated.mp4')
+    """
+    target = Path(path)
+    layers = Layers(landmarks, eyes, gaze, head_box, ids, action_units)
+    faces = FaceTable.from_dataframe(df)
+    rows = faces.rows_by_frame()
+    with _open(source, df, options) as frames:
+        camera = _shifted(camera or _camera_of(df), frames.offset) or frames.camera()
+        shift = np.array(frames.offset, dtype=np.float64)
+        _refuse_to_overwrite(frames, target)
+        ahead = contextlib.closing(_progress(frames, progress))
+        with ahead as stream, contextlib.ExitStack() as stack:
+            writer: Mp4Writer | None = None
+            origin = 0.0
+            for index, frame in enumerate(stream):
+                if writer is None:
+                    origin = frame.timestamp
+                    writer = stack.enter_context(
+                        Mp4Writer(
+                            target,
+                            fps=1.0 / _SECONDS_PER_PICTURE if frames.is_images else _rate(frames),
+                            sound_from=frames.path if sound and not frames.is_images else None,
+                            sound_start=origin,
+                            quality=quality,
+                        )
+                    )
+                image = frame.image.copy()
+                for row in rows.get(frame.number, ()):
+                    marks = faces.marks(row)
+                    if shift.any():
+                        _move(marks, -shift)
+                    draw_marks(image, marks, camera, layers)
+                writer.write(image, _time(frames, frame.timestamp - origin, index))
+            if writer is None:
+                raise InputError("the chosen part of the source has no frame")
+    return target
+
+
+def _open(source: Any, df: pd.DataFrame, options: dict[str, Any]) -> Source:
+    if isinstance(source, Source):
+        return open_source(source, **options)
+    remembered = df.attrs.get("source_options") or {}
+    kept = {name: remembered[name] for name in _SOURCE_OPTIONS if remembered.get(name) is not None}
+    return open_source(source, **{**kept, **options})
+
+
+def _camera_of(df: pd.DataFrame) -> tuple[float, float, float, float] | None:
+    camera = df.attrs.get("camera")
+    if camera is None:
+        return None
+    try:
+        fx, fy, cx, cy = (float(value) for value in camera)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"df.attrs['camera'] = {camera!r}: expected fx, fy, cx, cy") from error
+    return fx, fy, cx, cy
+
+
+def _shifted(
+    camera: tuple[float, float, float, float] | None, offset: tuple[int, int]
+) -> tuple[float, float, float, float] | None:
+    """Carry the camera of the whole picture over to a region of interest."""
+    return None if camera is None else (camera[0], camera[1], camera[2] - offset[0], camera[3] - offset[1])
+
+
+def _refuse_to_overwrite(source: Source, target: Path) -> None:
+    if source.path is not None and target.exists() and source.path.exists() and source.path.samefile(target):
+        raise InputError(f"{target}: this is the source itself; choose another name for the annotated video")
+
+
+def _rate(source: Source) -> float:
+    """Frames per second that are left after choosing frames."""
+    selection = source.selection
+    return selection.fps or source.fps / selection.every or 30.0
+
+
+def _time(source: Source, seconds: float, index: int) -> float:
+    """Place a frame on the output's clock: by its own time, or one after the other."""
+    if source.is_images:
+        return index * _SECONDS_PER_PICTURE
+    return seconds if seconds > 0 or source.fps else index / 30.0
+
+
+def _move(marks: Any, by: np.ndarray[Any, np.dtype[np.float64]]) -> None:
+    """Move what is drawn by pixels from the whole picture into the region of interest."""
+    marks.landmarks = None if marks.landmarks is None else marks.landmarks + by
+    marks.eyes = None if marks.eyes is None else marks.eyes + by
+
+
+def _progress(source: Source, shown: bool) -> Any:
+    frames = prefetch(source)
+    if not shown:
+        return frames
+    return _with_bar(frames, source.frame_count)
+
+
+def _with_bar(frames: Any, total: int | None) -> Any:
+    from tqdm.auto import tqdm
+
+    with contextlib.closing(frames), tqdm(total=total, unit=" frames", desc="Drawing") as bar:
+        for frame in frames:
+            yield frame
+            bar.update()
+
+
+def show(source: Any, df: pd.DataFrame | None = None, *, width: int = 640, **options: Any) -> Any:
+    """Show a video in a notebook, drawing the faces of a table on it first.
+
+    Parameters
+    ----------
+    source
+        Path of a finished video, if `df` is None; otherwise what was analysed.
+    df
+        Faces to draw, see `annotate`.
+    width
+        Width of the player in CSS pixels.
+    **options
+        Options of `annotate`.
+
+    Returns
+    -------
+    IPython.display.HTML
+        A player with the video inside, so that the saved notebook keeps it.
+
+    Raises
+    ------
+    InputError
+        If the file is missing.
+    Error
+        If IPython is missing.
+
+    Examples
+    --------
+    >>> show("annotated.mp4")  # doctest: +SKIP
+    """
+    try:
+        import IPython.display
+    except ImportError as error:
+        raise Error("show() is for notebooks and needs IPython: pip install ipython") from error
+    embed: Any = IPython.display.HTML
+    if df is None:
+        return embed(_player(Path(source), width))
+    with tempfile.TemporaryDirectory(prefix="pyopenface-") as folder:
+        return embed(_player(annotate(source, df, Path(folder) / "annotated.mp4", **options), width))
+
+
+def _player(path: Path, width: int) -> str:
+    import base64
+
+    try:
+        data = base64.b64encode(path.read_bytes()).decode("ascii")
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror}") from error
+    return (
+        f'<video controls playsinline width="{int(width)}" '
+        f'src="data:video/mp4;base64,{data}">This browser can\'t play videos.</video>'
+    )
