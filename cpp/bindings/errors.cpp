@@ -1,4 +1,6 @@
 // openface::Error becomes the class of pyopenface.errors that its code names.
+#include <string_view>
+
 #include "bindings.h"
 #include "openface/core/error.h"
 
@@ -13,7 +15,11 @@ void register_errors(py::module_&) {
                                : error.code() == openface::Error::Code::input ? "InputError"
                                                                               : "StateError";
             const py::object type = py::module_::import("pyopenface.errors").attr(name);
-            PyErr_SetString(type.ptr(), error.what());
+            // Messages may quote bytes of damaged files, which need not be UTF-8.
+            const std::string_view message = error.what();
+            PyObject* text = PyUnicode_DecodeUTF8(message.data(), py::ssize_t(message.size()), "replace");
+            PyErr_SetObject(type.ptr(), text);
+            Py_XDECREF(text);
         }
     });
 }

@@ -54,6 +54,7 @@ class SmallModel:
 
     main_file: Path
     mean_shape: npt.NDArray[np.float64]
+    modes: npt.NDArray[np.float64]
     predictors: list[SmallPredictor] = field(default_factory=list)
 
     def landmarks(
@@ -96,7 +97,7 @@ def write_small_model(folder: Path, dynamic: bool = True, seed: int = 0) -> Smal
         ("AU12", "intensity", False, -1.0, (0.0, 1.0)),
         ("AU02", "intensity", True, 0.2, (0.0, 1.0)),
     ]
-    model = SmallModel(folder / "main.txt", mean)
+    model = SmallModel(folder / "main.txt", mean, modes)
     for name, group, wants_median, cutoff, labels in kinds:
         weights = random.normal(size=FEATURES) * 0.05
         weights[4464:] *= 0.2

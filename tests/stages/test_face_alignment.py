@@ -221,7 +221,7 @@ def test_unusable_arguments_are_refused(small: SmallModel, noise: Image) -> None
     broken[7, 1] = np.nan
     with pytest.raises(pyopenface.InputError, match="landmark 7"):
         analyser.update(noise, broken)
-    with pytest.raises(pyopenface.InputError, match="alignment|landmark"):
+    with pytest.raises(pyopenface.InputError, match=r"alignment|landmark"):
         analyser.update(noise, np.full((68, 2), 5.0))
     with pytest.raises(pyopenface.InputError, match="pixels"):
         analyser.update(np.zeros((0, 0, 3), np.uint8), points)

@@ -45,8 +45,8 @@ def faces() -> list[npt.NDArray[np.uint8]]:
 
 def plain_fhog(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     """Section 5, pixel by pixel in double."""
-    table = [(1.0, 0.0), (0.9397, 0.3420), (0.7660, 0.6428), (0.5, 0.8660), (0.1736, 0.9848), (-0.1736, 0.9848),
-             (-0.5, 0.8660), (-0.7660, 0.6428), (-0.9397, 0.3420)]  # fmt: skip
+    ux = [1.0, 0.9397, 0.7660, 0.5, 0.1736, -0.1736, -0.5, -0.7660, -0.9397]
+    uy = [0.0, 0.3420, 0.6428, 0.8660, 0.9848, 0.9848, 0.8660, 0.6428, 0.3420]
     pixels = image.astype(np.float64)
     histograms = np.zeros((14, 14, 18))
     for y in range(1, 111):
@@ -59,8 +59,8 @@ def plain_fhog(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
                 if length[later] > length[channel] or (x < 105 and length[later] == length[channel]):
                     channel = later
             best, bin_ = 0.0, 0
-            for o, (ux, uy) in enumerate(table):
-                dot = gx[channel] * ux + gy[channel] * uy
+            for o in range(9):
+                dot = gx[channel] * ux[o] + gy[channel] * uy[o]
                 if dot > best:
                     best, bin_ = dot, o
                 if -dot > best:
@@ -143,10 +143,10 @@ def test_empty_hog_file_has_no_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"RIFF" * 5000, "no HOG file.*record 0"),
+        (b"RIFF" * 5000, r"no HOG file.*record 0"),
         (
             b"\x0c\0\0\0\x0c\0\0\0\x1f\0\0\0\0\0\x80?" + bytes(17856) + b"x",
-            "truncated.*1 records.*then 1 bytes",
+            r"truncated.*1 records.*then 1 bytes",
         ),
         (b"short", "truncated"),
     ],
@@ -158,12 +158,12 @@ def test_foreign_and_truncated_hog_files_are_refused(tmp_path: Path, content: by
 
 
 def test_missing_hog_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(pyopenface.SourceError, match="nothing.hog"):
+    with pytest.raises(pyopenface.SourceError, match="nothing"):
         pyopenface.read_hog(tmp_path / "nothing.hog")
 
 
 def test_hog_writer_reports_bad_values_and_places(tmp_path: Path) -> None:
-    with pytest.raises(pyopenface.OutputError, match="a.hog"):
+    with pytest.raises(pyopenface.OutputError, match="no folder"):
         pyopenface.HogWriter(tmp_path / "no folder" / "a.hog")
     with (
         pyopenface.HogWriter(tmp_path / "a.hog") as writer,

@@ -92,6 +92,9 @@ Predictors::Predictors(const std::filesystem::path& list, int feature_count) : f
     if (lines.size() > 256) throw_model_error(list, "", "lists more than 256 predictors");
     for (const ListingLine& line : lines) {
         if (line.rest.empty()) refuse(line, "an action unit's name is missing after '" + line.keyword + "'");
+        const bool printable =
+            std::all_of(line.rest.begin(), line.rest.end(), [](char c) { return c > ' ' && c <= '~'; });
+        if (!printable) refuse(line, "an action unit's name must be printable ASCII without blanks");
         if (line.rest.find(',') != std::string::npos)
             refuse(line, "several names for one predictor are not supported");
         files_.push_back(list.parent_path() / line.keyword);
