@@ -6,6 +6,7 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     module.doc() = "pyopenface's engine: landmark detection, head pose, gaze and action units.";
     pyopenface::register_errors(module);
     pyopenface::register_build_config(module);
+    pyopenface::register_pipeline(module);
     pyopenface::register_csv_format(module);
     pyopenface::register_face_analyser(module);
     py::module_ stages =

@@ -1,0 +1,306 @@
+// LandmarkModel, LandmarkParameters, FaceTracking, Observer: the pipeline as the Python layer drives it. The
+// GIL is released while the engine works; each object has a lock of its own, so calls from several threads
+// take turns.
+#include <cmath>
+#include <mutex>
+
+#include "bindings.h"
+#include "openface/core/error.h"
+#include "openface/landmark_detector/landmark_model.h"
+#include "openface/pipeline/face_tracking.h"
+#include "openface/pipeline/observer.h"
+
+namespace pyopenface {
+
+namespace {
+
+using openface::Box;
+using openface::Error;
+using openface::FaceAnalyserModel;
+using openface::FaceTracking;
+using openface::FittedFace;
+using openface::LandmarkModel;
+using openface::LandmarkParameters;
+using openface::MtcnnDetector;
+using openface::Observer;
+using openface::Program;
+
+std::vector<Box> boxes_from(const py::handle& boxes) {
+    const auto values = float_array(boxes, "boxes");
+    if (values.ndim() != 2 || values.shape(1) != 4) {
+        if (values.size() == 0) return {};
+        throw Error(Error::Code::input, "boxes: shape (k, 4) expected: x, y, width, height");
+    }
+    std::vector<Box> result;
+    for (py::ssize_t i = 0; i < values.shape(0); ++i) {
+        const float* v = values.data(i, 0);
+        for (int k = 0; k < 4; ++k)
+            if (!std::isfinite(v[k]))
+                throw Error(Error::Code::input, "boxes: a value is not a finite number");
+        if (!(v[2] > 0.0f && v[3] > 0.0f))
+            throw Error(Error::Code::input, "boxes: width and height must be positive");
+        result.push_back({v[0], v[1], v[2], v[3]});
+    }
+    return result;
+}
+
+// The faces of one frame together with the picture that they were found in.
+struct FittedFrame {
+    py::array image;
+    std::vector<FittedFace> faces;
+};
+
+class PyFaceTracking {
+  public:
+    PyFaceTracking(std::shared_ptr<const LandmarkModel> model, std::shared_ptr<const MtcnnDetector> detector,
+                   const LandmarkParameters& parameters, int max_faces)
+        : tracking_(std::move(model), std::move(detector), parameters, max_faces) {}
+
+    FittedFrame track(const py::array& image, const py::object& boxes) {
+        return fit(image, boxes,
+                   [this](const auto& view, const auto* b) { return tracking_.track(view, b); });
+    }
+    FittedFrame fit_picture(const py::array& image, const py::object& boxes) {
+        return fit(image, boxes,
+                   [this](const auto& view, const auto* b) { return tracking_.fit_picture(view, b); });
+    }
+    void reset() {
+        const py::gil_scoped_release release;
+        const std::scoped_lock lock(mutex_);
+        tracking_.reset();
+    }
+    void drop(int id) {
+        const py::gil_scoped_release release;
+        const std::scoped_lock lock(mutex_);
+        tracking_.drop(id);
+    }
+    int max_faces() const { return tracking_.max_faces(); }
+
+  private:
+    template <class Function>
+    FittedFrame fit(const py::array& image, const py::object& boxes, const Function& function) {
+        const openface::ViewU8 view = view_of_image(image, "image");
+        std::vector<Box> given;
+        if (!boxes.is_none()) given = boxes_from(boxes);
+        FittedFrame result{image, {}};
+        const std::vector<Box>* pointer = boxes.is_none() ? nullptr : &given;
+        const py::gil_scoped_release release;
+        const std::scoped_lock lock(mutex_);
+        result.faces = function(view, pointer);
+        return result;
+    }
+
+    FaceTracking tracking_;
+    std::mutex mutex_;
+};
+
+struct AlignmentRequest {
+    bool wanted = false;
+    openface::AlignmentOptions options;
+};
+
+class PyObserver {
+  public:
+    PyObserver(std::shared_ptr<const LandmarkModel> model, std::shared_ptr<const FaceAnalyserModel> analyser,
+               const std::string& program, bool live)
+        : observer_(std::move(model), std::move(analyser), program_from(program), live) {}
+
+    py::object observe(const FittedFrame& frame, const std::array<float, 4>& camera, long number,
+                       double timestamp, bool fhog, const py::object& alignment) {
+        const openface::ViewU8 view = view_of_image(frame.image, "image");
+        const auto count = py::ssize_t(frame.faces.size());
+        py::array_t<double> rows({count, py::ssize_t(observer_.column_count())});
+        double* row = rows.mutable_data();
+        std::vector<openface::ImageU8> faces;
+        std::vector<float> descriptors;
+        AlignmentRequest request;
+        if (!alignment.is_none()) {
+            const auto [size, scale, mask, grey] = alignment.cast<std::tuple<int, float, bool, bool>>();
+            request = {true, {size, scale, mask, grey}};
+        }
+        {
+            const py::gil_scoped_release release;
+            const std::scoped_lock lock(mutex_);
+            for (const FittedFace& face : frame.faces) {
+                observer_.observe(face, view, {camera[0], camera[1], camera[2], camera[3]}, number, timestamp,
+                                  row);
+                row += observer_.column_count();
+                if (openface::FaceAnalyser* analyser = observer_.analyser(); analyser != nullptr) {
+                    if (fhog) {
+                        const std::span<const float> latest = observer_.latest_fhog();
+                        descriptors.insert(descriptors.end(), latest.begin(), latest.end());
+                    }
+                    if (request.wanted) {
+                        const bool fitted = observer_.program() != Program::single_face || face.state.ok;
+                        analyser->align(view, face.state.face.landmarks.data(), fitted, request.options,
+                                        faces.emplace_back());
+                    }
+                }
+            }
+        }
+        if (!fhog && !request.wanted) return rows;
+        py::object fhog_array = py::none();
+        if (fhog)
+            fhog_array = to_array(std::span<const float>(descriptors)).reshape({count, py::ssize_t(-1)});
+        py::list images;
+        for (const openface::ImageU8& image : faces) {
+            std::vector<py::ssize_t> shape{image.height(), image.width()};
+            if (image.channels() > 1) shape.push_back(image.channels());
+            py::array_t<std::uint8_t> copy(shape);
+            std::copy(image.data(), image.data() + copy.size(), copy.mutable_data());
+            images.append(copy);
+        }
+        return py::make_tuple(rows, fhog_array, images);
+    }
+
+    // (intensity, presence) for every frame, float64, after the end-of-video pass; None without action units.
+    py::object finish(bool smooth) {
+        openface::FaceAnalyser* analyser = observer_.analyser();
+        if (analyser == nullptr) return py::none();
+        openface::PostProcessed values;
+        {
+            const py::gil_scoped_release release;
+            const std::scoped_lock lock(mutex_);
+            values = analyser->finish(smooth);
+        }
+        const auto matrix = [&](const std::vector<double>& v, std::size_t columns) {
+            return to_array(std::span<const double>(v))
+                .reshape({py::ssize_t(values.frames), py::ssize_t(columns)});
+        };
+        return py::make_tuple(matrix(values.intensity, analyser->model().predictors().intensities().size()),
+                              matrix(values.presence, analyser->model().predictors().presences().size()));
+    }
+    void reset() {
+        const std::scoped_lock lock(mutex_);
+        if (observer_.analyser() != nullptr) observer_.analyser()->reset();
+    }
+    const std::vector<std::string>& columns() const { return observer_.columns(); }
+
+  private:
+    static Program program_from(const std::string& name) {
+        if (name == "single_face") return Program::single_face;
+        if (name == "several_faces") return Program::several_faces;
+        if (name == "pictures") return Program::pictures;
+        throw Error(Error::Code::input, "program: 'single_face', 'several_faces' or 'pictures' expected");
+    }
+
+    Observer observer_;
+    std::mutex mutex_;
+};
+
+}  // namespace
+
+void register_pipeline(py::module_& module) {
+    py::class_<LandmarkModel, std::shared_ptr<LandmarkModel>>(
+        module, "LandmarkModel",
+        "A landmark model as its main file names it: shape model, experts, parts, validator.")
+        .def(py::init([](const std::filesystem::path& main_file) {
+                 const py::gil_scoped_release release;
+                 return std::const_pointer_cast<LandmarkModel>(LandmarkModel::load(main_file));
+             }),
+             py::arg("main_file"))
+        .def_readonly("stem", &LandmarkModel::stem)
+        .def_property_readonly("landmark_count",
+                               [](const LandmarkModel& m) { return m.face.pdm->landmark_count(); })
+        .def_property_readonly("mode_count", [](const LandmarkModel& m) { return m.face.pdm->mode_count(); })
+        .def_property_readonly("expert_kind",
+                               [](const LandmarkModel& m) { return std::string(m.face.experts->kind()); })
+        .def_property_readonly("has_eyes", &LandmarkModel::has_eyes);
+
+    py::class_<MtcnnDetector, std::shared_ptr<MtcnnDetector>>(module, "MtcnnModel",
+                                                              "The weights of the face detector.")
+        .def(py::init([](const std::filesystem::path& listing) {
+                 const py::gil_scoped_release release;
+                 return std::const_pointer_cast<MtcnnDetector>(MtcnnDetector::load(listing));
+             }),
+             py::arg("listing"));
+
+    py::class_<FaceAnalyserModel, std::shared_ptr<FaceAnalyserModel>>(module, "FaceAnalyserModel",
+                                                                      "The predictors of the action units.")
+        .def(py::init([](const std::filesystem::path& main_file) {
+                 const py::gil_scoped_release release;
+                 return std::const_pointer_cast<FaceAnalyserModel>(FaceAnalyserModel::load(main_file));
+             }),
+             py::arg("main_file"))
+        .def_property_readonly("files", &FaceAnalyserModel::files);
+
+    py::class_<LandmarkParameters>(module, "LandmarkParameters",
+                                   "Settings of the landmark fit; see parameters.h.")
+        .def(py::init(&LandmarkParameters::standard), py::arg("wild") = false)
+        .def("apply_model_factors", &LandmarkParameters::apply_model_factors, py::arg("main_file_stem"))
+        .def("check", &LandmarkParameters::check)
+        .def_property(
+            "sigma", [](const LandmarkParameters& p) { return p.fit.sigma; },
+            [](LandmarkParameters& p, float v) { p.fit.sigma = v; })
+        .def_property(
+            "regularisation", [](const LandmarkParameters& p) { return p.fit.regularisation; },
+            [](LandmarkParameters& p, float v) { p.fit.regularisation = v; })
+        .def_property(
+            "weight_factor", [](const LandmarkParameters& p) { return p.fit.weight_factor; },
+            [](LandmarkParameters& p, float v) { p.fit.weight_factor = v; })
+        .def_property(
+            "iterations", [](const LandmarkParameters& p) { return p.fit.iterations; },
+            [](LandmarkParameters& p, int v) { p.fit.iterations = v; })
+        .def_property(
+            "windows", [](const LandmarkParameters& p) { return p.fit.windows; },
+            [](LandmarkParameters& p, std::vector<int> v) { p.fit.windows = std::move(v); })
+        .def_readwrite("tracking_windows", &LandmarkParameters::tracking_windows)
+        .def_readwrite("multi_view", &LandmarkParameters::multi_view)
+        .def_readwrite("validate", &LandmarkParameters::validate);
+
+    py::class_<FittedFrame>(module, "FittedFrame", "The faces fitted in one frame.")
+        .def("__len__", [](const FittedFrame& f) { return f.faces.size(); })
+        .def_readonly("image", &FittedFrame::image)
+        .def_property_readonly("ids",
+                               [](const FittedFrame& f) {
+                                   std::vector<int> ids;
+                                   for (const FittedFace& face : f.faces) ids.push_back(face.id);
+                                   return ids;
+                               })
+        .def_property_readonly("accepted",
+                               [](const FittedFrame& f) {
+                                   std::vector<bool> flags;
+                                   for (const FittedFace& face : f.faces) flags.push_back(face.state.ok);
+                                   return flags;
+                               })
+        .def_property_readonly("new_faces",
+                               [](const FittedFrame& f) {
+                                   std::vector<bool> flags;
+                                   for (const FittedFace& face : f.faces) flags.push_back(face.new_face);
+                                   return flags;
+                               })
+        .def_property_readonly("landmark_likelihoods", [](const FittedFrame& f) {
+            py::list all;
+            for (const FittedFace& face : f.faces)
+                all.append(to_array(std::span<const float>(face.state.face.landmark_likelihoods)));
+            return all;
+        });
+
+    py::class_<PyFaceTracking>(module, "FaceTracking", "Follows one face or several through a video.")
+        .def(py::init([](std::shared_ptr<LandmarkModel> model, std::shared_ptr<MtcnnDetector> detector,
+                         const LandmarkParameters& parameters, int max_faces) {
+                 return std::make_unique<PyFaceTracking>(std::move(model), std::move(detector), parameters,
+                                                         max_faces);
+             }),
+             py::arg("model"), py::arg("detector"), py::arg("parameters"), py::arg("max_faces") = 1)
+        .def("track", &PyFaceTracking::track, py::arg("image"), py::arg("boxes") = py::none())
+        .def("fit_picture", &PyFaceTracking::fit_picture, py::arg("image"), py::arg("boxes") = py::none())
+        .def("reset", &PyFaceTracking::reset)
+        .def("drop", &PyFaceTracking::drop, py::arg("face_id"))
+        .def_property_readonly("max_faces", &PyFaceTracking::max_faces);
+
+    py::class_<PyObserver>(module, "Observer", "Turns fitted faces into rows of OpenFace's columns.")
+        .def(py::init([](std::shared_ptr<LandmarkModel> model, std::shared_ptr<FaceAnalyserModel> analyser,
+                         const std::string& program, bool live) {
+                 return std::make_unique<PyObserver>(std::move(model), std::move(analyser), program, live);
+             }),
+             py::arg("model"), py::arg("face_analyser_model").none(true), py::arg("program"),
+             py::arg("live") = false)
+        .def_property_readonly("columns", &PyObserver::columns)
+        .def("observe", &PyObserver::observe, py::arg("frame"), py::arg("camera"), py::arg("number"),
+             py::arg("timestamp"), py::arg("fhog") = false, py::arg("alignment") = py::none())
+        .def("finish", &PyObserver::finish, py::arg("smooth") = true)
+        .def("reset", &PyObserver::reset);
+}
+
+}  // namespace pyopenface

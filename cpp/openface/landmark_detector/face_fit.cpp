@@ -1,0 +1,188 @@
+#include "openface/landmark_detector/face_fit.h"
+
+#include <algorithm>
+#include <array>
+
+namespace openface {
+
+namespace {
+
+constexpr float part_scale_share =
+    0.9f;  // a part is fitted if the face is larger than this share of its patch scale
+constexpr std::size_t continued_hypotheses = 3;
+
+constexpr std::array<std::array<float, 3>, 11> initial_rotations = {{{0.0f, 0.0f, 0.0f},
+                                                                     {0.0f, -0.5236f, 0.0f},
+                                                                     {0.0f, 0.5236f, 0.0f},
+                                                                     {0.0f, -0.96f, 0.0f},
+                                                                     {0.0f, 0.96f, 0.0f},
+                                                                     {0.0f, 0.0f, 0.5236f},
+                                                                     {0.0f, 0.0f, -0.5236f},
+                                                                     {0.0f, -1.57f, 0.0f},
+                                                                     {0.0f, 1.57f, 0.0f},
+                                                                     {0.0f, -1.22f, 0.698f},
+                                                                     {0.0f, 1.22f, -0.698f}}};
+
+}  // namespace
+
+FaceState::FaceState(const LandmarkModel& model) : face(*model.face.pdm) {
+    for (const PartModel& part : model.parts) parts.emplace_back(*part.model.pdm);
+}
+
+void FaceState::reset(const LandmarkModel& model) {
+    face = ShapeState(*model.face.pdm);
+    initialised = false;
+    ok = false;
+    certainty = 0.0f;
+    failures = -1;
+}
+
+FaceFitter::FaceFitter(std::shared_ptr<const LandmarkModel> model, const LandmarkParameters& parameters)
+    : model_(std::move(model)), parameters_(parameters), face_fitter_(model_->face, parameters_.fit) {
+    parameters_.check();
+    for (const PartModel& part : model_->parts)
+        part_fitters_.push_back(std::make_unique<ShapeFitter>(part.model, part.parameters));
+}
+
+bool FaceFitter::fit(const ViewU8& grey, const std::vector<int>& windows, FaceState& state) {
+    return complete(grey, fit_main(grey, windows, state), state);
+}
+
+bool FaceFitter::fit_main(const ViewU8& grey, const std::vector<int>& windows, FaceState& state) {
+    const bool fitted =
+        face_fitter_.fit(grey, windows, state.face, trace_ == nullptr ? nullptr : &trace_->scales);
+    if (trace_ != nullptr) trace_->after_scales = state.face;
+    return fitted;
+}
+
+// What follows the main fit: parts, merge, validation.
+bool FaceFitter::complete(const ViewU8& grey, bool fitted, FaceState& state) {
+    if (parameters_.refine_parts && !model_->parts.empty()) refine_with_parts(grey, state);
+    if (parameters_.validate && model_->validator != nullptr && fitted) {
+        state.certainty = model_->validator->confidence(state.face.global, grey, state.face.landmarks.data(),
+                                                        validator_scratch_);
+        state.ok = state.certainty > parameters_.validation_boundary;
+    } else {
+        state.certainty = fitted ? 1.0f : 0.0f;
+        state.ok = fitted;
+    }
+    return state.ok;
+}
+
+void FaceFitter::refine_with_parts(const ViewU8& grey, FaceState& state) {
+    const std::size_t n = std::size_t(model_->face.pdm->landmark_count());
+    bool any_used = false;
+    for (std::size_t p = 0; p < model_->parts.size(); ++p) {
+        const PartModel& part = model_->parts[p];
+        const std::size_t k = std::size_t(part.model.pdm->landmark_count());
+        part_landmarks_.assign(2 * k, 0.0f);
+        for (const auto& [face, own] : part.landmarks) {
+            part_landmarks_[std::size_t(own)] = state.face.landmarks[std::size_t(face)];
+            part_landmarks_[k + std::size_t(own)] = state.face.landmarks[n + std::size_t(face)];
+        }
+        ShapeState& own_state = state.parts[p];
+        part_fitters_[p]->fit_to_landmarks(part_landmarks_.data(), own_state);
+        const double coarsest = part.model.experts->scales().front().scaling;
+        const bool used = double(state.face.global.scale) > double(part_scale_share) * coarsest;
+        std::vector<ScaleTrace>* scales = nullptr;
+        if (trace_ != nullptr) {
+            trace_->part_landmarks_in.push_back(part_landmarks_);
+            trace_->part_starts.push_back(own_state);
+            trace_->part_used.push_back(used);
+            scales = &trace_->part_scales.emplace_back();
+        }
+        if (used) part_fitters_[p]->fit(grey, part.parameters.windows, own_state, scales);
+        any_used = any_used || used;
+    }
+    if (!any_used) return;
+    for (std::size_t p = 0; p < model_->parts.size(); ++p) {
+        const std::size_t k = std::size_t(model_->parts[p].model.pdm->landmark_count());
+        for (const auto& [face, own] : model_->parts[p].landmarks) {
+            state.face.landmarks[std::size_t(face)] = state.parts[p].landmarks[std::size_t(own)];
+            state.face.landmarks[n + std::size_t(face)] = state.parts[p].landmarks[k + std::size_t(own)];
+        }
+    }
+    if (trace_ != nullptr) trace_->merged_landmarks = state.face.landmarks;
+    part_landmarks_ = state.face.landmarks;
+    face_fitter_.fit_to_landmarks(part_landmarks_.data(), state.face);
+}
+
+void FaceFitter::start_from_box(const Box& box, FaceState& state) {
+    face_fitter_.start_from_box(box, 0.0f, 0.0f, 0.0f, state.face);
+}
+
+bool FaceFitter::fit_from_box(const ViewU8& grey, const Box& box, bool all_rotations, FaceState& state) {
+    const int rotations = all_rotations ? int(initial_rotations.size()) : 1;
+    return model_->early_termination ? terminate_early(grey, box, rotations, state)
+                                     : keep_likeliest(grey, box, rotations, state);
+}
+
+// Only the main model's likelihood decides, so parts and validation are left to the winner. A fit that ends
+// before it has a likelihood keeps that of the rotation before, as in the reference.
+bool FaceFitter::keep_likeliest(const ViewU8& grey, const Box& box, int rotations, FaceState& state) {
+    ShapeState best = state.face;
+    bool best_fitted = false;
+    for (int h = 0; h < rotations; ++h) {
+        const auto& r = initial_rotations[std::size_t(h)];
+        face_fitter_.start_from_box(box, r[0], r[1], r[2], state.face);
+        const bool fitted = fit_main(grey, parameters_.fit.windows, state);
+        if (h == 0 || state.face.likelihood > best.likelihood) {
+            best = state.face;
+            best_fitted = fitted;
+        }
+    }
+    state.face = best;
+    return complete(grey, best_fitted, state);
+}
+
+bool FaceFitter::terminate_early(const ViewU8& grey, const Box& box, int rotations, FaceState& state) {
+    std::vector<int> first = parameters_.fit.windows, rest = parameters_.fit.windows;
+    std::fill(first.begin() + 1, first.end(), 0);
+    rest.front() = 0;
+
+    struct Hypothesis {
+        float calibrated;
+        ShapeState state;
+    };
+    std::vector<Hypothesis> hypotheses;
+    for (int h = 0; h < rotations; ++h) {
+        const auto& r = initial_rotations[std::size_t(h)];
+        face_fitter_.start_from_box(box, r[0], r[1], r[2], state.face);
+        const int view = model_->face.experts->nearest_view(0, state.face.global);
+        fit_main(grey, first, state);
+        const float calibrated = float(model_->early_termination->calibrated(state.face.likelihood, view));
+        if (double(calibrated) > model_->early_termination->cutoffs[std::size_t(view)])
+            return fit(grey, rest, state);
+        hypotheses.push_back({calibrated, state.face});
+        // The reference clears the modes of all remembered hypotheses but the last when it starts the next
+        // one.
+        if (h + 1 < rotations)
+            std::fill(hypotheses.back().state.local.begin(), hypotheses.back().state.local.end(), 0.0f);
+    }
+    std::stable_sort(hypotheses.begin(), hypotheses.end(),
+                     [](const Hypothesis& a, const Hypothesis& b) { return a.calibrated > b.calibrated; });
+
+    const std::size_t count = std::min(continued_hypotheses, hypotheses.size());
+    std::vector<std::pair<ShapeState, bool>> results;
+    std::size_t best = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+        const float likelihood = state.face.likelihood;
+        state.face = hypotheses[i].state;
+        state.face.likelihood = likelihood;
+        const bool fitted = fit_main(grey, rest, state);
+        results.emplace_back(state.face, fitted);
+        if (results[i].first.likelihood > results[best].first.likelihood) best = i;
+    }
+    // The best result stays, but certainty and the returned verdict are those of the last one, as in the
+    // reference.
+    state.face = results.back().first;
+    const bool last_accepted = complete(grey, results.back().second, state);
+    if (best + 1 == count) return last_accepted;
+    const float last_certainty = state.certainty;
+    state.face = results[best].first;
+    complete(grey, results[best].second, state);
+    state.certainty = last_certainty;
+    return last_accepted;
+}
+
+}  // namespace openface

@@ -1,0 +1,45 @@
+// Follows one face through a video: when to run the face detector, which windows to use, what counts as lost
+// (tracking.md, section 3).
+#pragma once
+
+#include <memory>
+
+#include "openface/face_detector/mtcnn.h"
+#include "openface/landmark_detector/face_fit.h"
+
+namespace openface {
+
+// One frame in the two forms that the stages read. The grey pixels are followed by at least 4 readable bytes.
+struct Frame {
+    ViewU8 colour;
+    ViewU8 grey;
+};
+
+class LandmarkTracker {
+  public:
+    LandmarkTracker(std::shared_ptr<const LandmarkModel> model, std::shared_ptr<const MtcnnDetector> detector,
+                    const LandmarkParameters& parameters);
+
+    // The next frame. Returns what OpenFace prints as success; state().ok can differ from it (section 3.1,
+    // step C).
+    bool track(const Frame& frame);
+    // The next frame, with a box in which a face is known to be: one frontal fit instead of a detection
+    // (section 3.4).
+    bool track_in_box(const Frame& frame, const Box& box);
+    void reset();
+
+    const FaceState& state() const { return state_; }
+    FaceState& state() { return state_; }
+    FaceFitter& fitter() { return fitter_; }
+    const LandmarkModel& model() const { return fitter_.model(); }
+
+  private:
+    bool redetect(const Frame& frame, const Box& box, bool was_initialised);
+
+    FaceFitter fitter_;
+    std::shared_ptr<const MtcnnDetector> detector_;
+    MtcnnScratch detector_scratch_;
+    FaceState state_;
+};
+
+}  // namespace openface

@@ -1,0 +1,71 @@
+// Frames in, fitted faces out: one face or several through a video, or every face of a single picture
+// (tracking.md, sections 3 to 5).
+//
+// The result is a snapshot, so that what follows (pose, gaze, action units, output) can run on another thread
+// while the next frame is fitted.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "openface/core/image.h"
+#include "openface/landmark_detector/landmark_tracker.h"
+
+namespace openface {
+
+struct FittedFace {
+    int id = 0;             // tracker index; in pictures the index of the detection
+    bool success = false;   // what OpenFace prints (section 3.1: can be true although state.ok is false)
+    bool new_face = false;  // the tracker took up this face in this frame
+    FaceState state;
+};
+
+class FaceTracking {
+  public:
+    // max_faces 1 follows OpenFace's single-face program, more its multi-face program with that many
+    // trackers.
+    FaceTracking(std::shared_ptr<const LandmarkModel> model, std::shared_ptr<const MtcnnDetector> detector,
+                 const LandmarkParameters& parameters, int max_faces);
+
+    // The next frame of a video. In the single-face case there is always exactly one entry. Boxes, where
+    // given, take the place of the face detector.
+    std::vector<FittedFace> track(const ViewU8& image, const std::vector<Box>* boxes = nullptr);
+    // Every face of a picture, in the order of the detections (or boxes); no influence from or on the video.
+    std::vector<FittedFace> fit_picture(const ViewU8& image, const std::vector<Box>* boxes = nullptr);
+
+    // Forgets all faces, for the next video.
+    void reset();
+    // Forgets the face of one tracker.
+    void drop(int id);
+
+    int max_faces() const { return int(slots_.size()); }
+    const LandmarkModel& model() const { return *model_; }
+    std::shared_ptr<const LandmarkModel> shared_model() const { return model_; }
+
+  private:
+    struct Slot {
+        std::unique_ptr<LandmarkTracker> tracker;
+        bool active = false;
+    };
+
+    Frame prepare(const ViewU8& image);
+    FittedFace track_single(const Frame& frame, const std::vector<Box>* boxes);
+    std::vector<FittedFace> track_several(const Frame& frame, const std::vector<Box>* boxes);
+    std::vector<Box> find_faces(const Frame& frame, const std::vector<Box>* boxes);
+
+    std::shared_ptr<const LandmarkModel> model_;
+    std::shared_ptr<const MtcnnDetector> detector_;
+    LandmarkParameters parameters_;
+    std::vector<Slot> slots_;
+    std::unique_ptr<FaceFitter> picture_fitter_;  // created by the first picture
+    MtcnnScratch detector_scratch_;
+    ImageU8 grey_;
+    long frame_count_ = 0;
+};
+
+// The box around a shape's landmarks.
+Box landmark_box(const ShapeState& state);
+// Intersection over union of two boxes; 0 for boxes without area.
+float overlap(const Box& a, const Box& b);
+
+}  // namespace openface

@@ -1,0 +1,53 @@
+// Fitted faces in, rows of numbers out: head pose, 3D landmarks, gaze and action units, in the order of
+// OpenFace's CSV columns (tracking.md, sections 6 to 8 and 12).
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "openface/face_analyser/face_analyser.h"
+#include "openface/gaze_analyser/camera.h"
+#include "openface/pipeline/face_tracking.h"
+
+namespace openface {
+
+// Which of OpenFace's three programs the rows follow: they differ in when gaze is computed and how action
+// units are.
+enum class Program { single_face, several_faces, pictures };
+
+class Observer {
+  public:
+    // Without an analyser model there are no action units.
+    Observer(std::shared_ptr<const LandmarkModel> model,
+             std::shared_ptr<const FaceAnalyserModel> analyser_model, Program program, bool live = false);
+
+    // The columns of a row: those of a sequence with all groups on, also for pictures (whose face index is
+    // face_id).
+    const std::vector<std::string>& columns() const { return columns_; }
+    std::size_t column_count() const { return columns_.size(); }
+
+    // Writes one row. `image` is the frame that the face was fitted in.
+    void observe(const FittedFace& face, const ViewU8& image, const Camera& camera, long frame_number,
+                 double timestamp, double* row);
+
+    // The analyser that saw the latest face (for aligned faces and descriptors), or null.
+    FaceAnalyser* analyser() { return analyser_.get(); }
+    // The FHOG descriptor of the latest face; empty without an analyser.
+    std::span<const float> latest_fhog() const { return latest_fhog_; }
+    Program program() const { return program_; }
+    const LandmarkModel& model() const { return *model_; }
+
+  private:
+    std::shared_ptr<const LandmarkModel> model_;
+    Program program_;
+    std::unique_ptr<FaceAnalyser> analyser_;
+    std::vector<std::string> columns_;
+    PdmScratch scratch_;
+    std::vector<float> face_3d_;
+    std::vector<float> eye_3d_[2];
+    std::span<const float> latest_fhog_;
+};
+
+}  // namespace openface
