@@ -54,8 +54,8 @@ def download(
         return _complete(place)
     _tell_licence()
     with _errors_of_the_disk_told(place), _alone_in(place.path):
-        lacking = _lacking(place, wanted)
         _copy_licence(place)
+        lacking = _lacking(place, wanted)
         with _progress_bar(lacking, progress) as bar:
             if from_ is not None:
                 _take_all(Path(from_).expanduser().absolute(), which, lacking, place, manifest, bar)

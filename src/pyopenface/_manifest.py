@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +17,9 @@ from pathlib import Path
 from pyopenface.errors import InputError, ModelError
 
 __all__ = ["Manifest", "ManifestFile", "load", "sha256_of", "third_party_folder"]
+
+#: Seconds after which a file's time of change tells it from a later change, whatever the file system's clock.
+SETTLED = 3.0
 
 
 @dataclass(frozen=True)
@@ -88,13 +92,19 @@ def parse(text: str) -> Manifest:
 def sha256_of(path: Path) -> str:
     """Hash a file's content; a file that did not change since the last call is not read again."""
     status = path.stat()
-    return _sha256_of(str(path), status.st_size, status.st_mtime_ns, status.st_ino)
+    if time.time() - status.st_mtime < SETTLED:
+        return _hash(path)
+    return _remembered_hash(path, status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 @lru_cache(maxsize=4096)
-def _sha256_of(path: str, _size: int, _modified: int, _inode: int) -> str:
+def _remembered_hash(path: Path, _size: int, _modified: int, _inode: int) -> str:
+    return _hash(path)
+
+
+def _hash(path: Path) -> str:
     digest = hashlib.sha256()
-    with Path(path).open("rb") as stream:
+    with path.open("rb") as stream:
         for block in iter(lambda: stream.read(1 << 20), b""):
             digest.update(block)
     return digest.hexdigest()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize("name", ["columns", "table", "accessor"])
+@pytest.mark.parametrize("name", ["accessor", "build_config", "columns", "models", "table"])
 def test_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if name == "plot":
         matplotlib = pytest.importorskip("matplotlib")

@@ -370,3 +370,16 @@ def test_a_source_that_is_neither_folder_nor_archive_is_told(
     reason = "does not exist" if what == "missing" else "neither a folder nor a zip or tar archive"
     with pytest.raises(DownloadError, match=reason):
         weights.download(from_=source)
+
+
+def test_the_real_manifest_and_the_real_files_agree_over_http(
+    models: Path, clean_machine: Path, request: pytest.FixtureRequest
+) -> None:
+    server = WeightsServer(models)
+    request.addfinalizer(server.stop)
+    folder = weights.download("clnf", sources=[server.url])
+    assert same_files(folder.path, models, names_of("clnf"))
+    # Our own copy of the licence counts, so that nothing depends on its address.
+    assert server.ranges("OpenFace-license.txt") == []
+    assert len(server.requests) == len(names_of("clnf")) - 1
+    assert folder.main_file().name == "clnf"
