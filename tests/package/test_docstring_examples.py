@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize("name", ["accessor", "build_config", "columns", "models", "table"])
+MODULES = [
+    "accessor",
+    "build_config",
+    "columns",
+    "models",
+    "synchrony",
+    "table",
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
 def test_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if name == "plot":
         matplotlib = pytest.importorskip("matplotlib")
