@@ -84,7 +84,7 @@ def test_landmarks_are_drawn_where_the_columns_say(table: pd.DataFrame, picture:
 def test_the_head_box_is_the_projected_cube() -> None:
     drawn = draw_face(np.zeros((480, 640, 3), np.uint8), head(), **only(head_box=True))
     rows, columns = np.nonzero(drawn.any(axis=2))
-    # The near face, 100 mm from the axis at 900 mm, with a focal length of 500: 55.6 px, line of 2 px, soft edge.
+    # The near face: 100 mm from the axis at 900 mm, focal length 500, so 55.6 px; a line of 2 px, soft edge.
     assert (columns.min(), columns.max()) == pytest.approx((320 - 55.6, 320 + 55.6), abs=3)
     assert (rows.min(), rows.max()) == pytest.approx((240 - 55.6, 240 + 55.6), abs=3)
     far = round(500 * 100 / 1100)

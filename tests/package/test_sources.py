@@ -97,6 +97,17 @@ def test_a_video_of_varying_rate_gets_the_container_s_times(tmp_path: Path) -> N
         assert [frame.timestamp for frame in source] == [n * (1 / fps) for n in range(8)]
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
+@pytest.mark.parametrize("rule", ["auto", "container", "openface"])
+def test_frames_coded_out_of_order_keep_number_and_time(suffix: str, rule: str, tmp_path: Path) -> None:
+    """B-frames; AVI stores no times for them, so that FFmpeg's are shifted by two frames and end early."""
+    video = write_video(tmp_path / f"out_of_order{suffix}", labelled(60), options={"bf": "2"})
+    with open_source(video, timestamps=rule) as source:
+        frames = list(source)
+    assert [label_of(frame.image) for frame in frames] == list(range(60))
+    assert [frame.timestamp for frame in frames] == pytest.approx([n / 25 for n in range(60)], abs=1e-9)
+
+
 def test_a_video_can_be_iterated_twice_and_side_by_side(samples: Path) -> None:
     with open_source(samples / "default.wmv", end=0.5) as source:
         pairs = list(zip(source, source, strict=True))

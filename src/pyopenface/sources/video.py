@@ -157,11 +157,12 @@ class _Capture:
 
 
 class _Clock:
-    """Times of a video's frames by the container or by counting."""
+    """Times of a video's frames by the container or by counting; the first frame's is 0."""
 
     def __init__(self, fps: float, rule: str) -> None:
         self._period = 1.0 / fps
         self._rule = rule
+        self._origin = 0.0
         self._last = -math.inf
 
     def time(self, number: int, capture: _Capture) -> float:
@@ -170,11 +171,16 @@ class _Clock:
         if self._rule == "openface":
             return counted
         stored = capture.stored_time()
+        if number == 1:
+            self._origin = stored
+        # Containers without times of their own (B-frames in AVI) give 0 for the frames at the end.
+        missing = stored <= 0 and number > 1
+        elapsed = stored - self._origin
         if self._rule == "auto":
-            if abs(stored - counted) <= CLOCK_TOLERANCE * self._period or (stored <= 0 and number > 1):
+            if missing or abs(elapsed - counted) <= CLOCK_TOLERANCE * self._period:
                 self._last = counted
                 return counted
             self._rule = "container"
         # A frame without a stored time of its own follows its predecessor by one period.
-        self._last = stored if stored > self._last else self._last + self._period
+        self._last = elapsed if elapsed > self._last and not missing else self._last + self._period
         return self._last
