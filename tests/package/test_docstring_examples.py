@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-
 MODULES = [
     "accessor",
     "build_config",
     "columns",
     "models",
+    "plot",
     "synchrony",
     "table",
 ]
