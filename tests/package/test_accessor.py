@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import pyopenface.accessor  # noqa: F401  (registers df.openface)
+import pyopenface.accessor
 from pyopenface import InputError, columns, table
 
 
@@ -53,7 +53,7 @@ def two_faces() -> pd.DataFrame:
 
 def test_importing_the_package_imports_neither_pandas_nor_scipy_nor_matplotlib() -> None:
     program = (
-        "import sys, pyopenface; from pyopenface import columns\n"
+        "import sys, pyopenface; pyopenface.columns.describe('AU12_r'); dir(pyopenface)\n"
         "print([m for m in ('pandas', 'scipy', 'matplotlib', 'pyarrow') if m in sys.modules])"
     )
     source = str(Path(table.__file__).parents[1])
@@ -64,6 +64,13 @@ def test_importing_the_package_imports_neither_pandas_nor_scipy_nor_matplotlib()
         text=True,
     )
     assert run.stdout.strip() == "[]", run.stderr
+
+
+def test_what_needs_pandas_is_there_when_it_is_asked_for() -> None:
+    assert pyopenface.read_openface_csv is table.read_openface_csv
+    assert pyopenface.columns is columns and "plot" in dir(pyopenface)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = pyopenface.nonsense
 
 
 def test_the_accessor_does_not_disturb_other_tables() -> None:
