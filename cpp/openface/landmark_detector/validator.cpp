@@ -39,11 +39,6 @@ AlignedVector<float> read_pixel_vector(BinaryReader& reader, const char* field) 
     return matrix.data;
 }
 
-void require_finite(const BinaryReader& reader, const char* field, const AlignedVector<float>& values) {
-    for (const float value : values)
-        if (!std::isfinite(value)) reader.fail(field, "a value that no float can hold");
-}
-
 // Truncation toward zero, for any finite float.
 int truncated(float v) {
     return int(std::clamp(v, -1e9f, 1e9f));
@@ -73,8 +68,6 @@ Validator::View Validator::read_view(BinaryReader& reader, int landmark_count) {
     View view;
     view.mean = read_pixel_vector(reader, "mean image");
     view.deviation = read_pixel_vector(reader, "standard deviation image");
-    require_finite(reader, "mean image", view.mean);
-    require_finite(reader, "standard deviation image", view.deviation);
     for (const float deviation : view.deviation)
         if (!(deviation > 0.0f)) reader.fail("standard deviation image", "a value that is not positive");
     const std::vector<Layer> layers = read_layers(reader, NetworkFormat::validator);
@@ -138,8 +131,6 @@ void Validator::read_pixels(View& view, BinaryReader& reader, float min_x, float
 void Validator::read_triangles(View& view, BinaryReader& reader, const Matrix<std::int32_t>& vertices) {
     const Matrix<float> alpha = reader.read_float_matrix("alpha coefficients");
     const Matrix<float> beta = reader.read_float_matrix("beta coefficients");
-    require_finite(reader, "alpha coefficients", alpha.data);
-    require_finite(reader, "beta coefficients", beta.data);
     for (const Matrix<float>* table : {&alpha, &beta})
         if (table->rows != vertices.rows || table->cols != 3)
             reader.fail("alpha and beta coefficients", "one row of 3 per triangle expected");
