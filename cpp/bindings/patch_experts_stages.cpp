@@ -58,7 +58,8 @@ py::array_t<float> respond_to(const PatchExperts& experts, const py::array& imag
 }
 
 // Seconds per query, the smallest of `repeats`.
-double time_query(const PatchExperts& experts, const py::array& image, const FloatArray& landmarks, float a,
+template <class Experts>
+double time_query(const Experts& experts, const py::array& image, const FloatArray& landmarks, float a,
                   float b, int scale, int view, int window, int repeats) {
     const openface::ImageU8 grey = grey_copy(image);
     if (landmarks.size() != 2 * experts.landmark_count()) refuse("landmarks: 2n coordinates expected");
@@ -105,7 +106,7 @@ py::class_<Experts> bind_experts(py::module_& stages, const char* name) {
                      e, image, landmarks, a, b, scale, view, window,
                      [&](const auto& query, auto& maps, auto& scratch) { e.respond(query, maps, scratch); });
              })
-        .def("time_respond", &time_query);
+        .def("time_respond", &time_query<Experts>);
 }
 
 // Networks of the same layer sizes; weights[i] has shape (networks, outputs, inputs), biases[i] (networks,
