@@ -1,18 +1,17 @@
 // _core.format_rows: rows of numbers as the text of a CSV file.
-#include <vector>
-
+#include "openface/pipeline/csv_format.h"
 #include "bindings.h"
 #include "openface/core/error.h"
-#include "openface/pipeline/csv_format.h"
 
 namespace pyopenface {
 
 namespace {
 using openface::Error;
+using IntArray = py::array_t<int, py::array::c_style | py::array::forcecast>;
 using DoubleArray = py::array_t<double, py::array::c_style | py::array::forcecast>;
 
-py::bytes format_rows(const DoubleArray& values, const std::vector<int>& decimals, const std::string& nan) {
-    if (values.ndim() != 2 || values.shape(1) != py::ssize_t(decimals.size()))
+py::bytes format_rows(const DoubleArray& values, const IntArray& decimals, const std::string& nan) {
+    if (values.ndim() != 2 || values.shape(1) != decimals.size())
         throw Error(Error::Code::input,
                     "values: must have shape (k, " + std::to_string(decimals.size()) +
                         "), a column for each of the decimals; got " + std::to_string(values.ndim()) +
@@ -21,7 +20,8 @@ py::bytes format_rows(const DoubleArray& values, const std::vector<int>& decimal
     std::string text;
     {
         const py::gil_scoped_release release;
-        text = openface::format_csv_rows({values.data(), std::size_t(values.size())}, decimals, nan);
+        text = openface::format_csv_rows({values.data(), std::size_t(values.size())},
+                                         {decimals.data(), std::size_t(decimals.size())}, nan);
     }
     return py::bytes(text);
 }

@@ -118,7 +118,20 @@ def filtered(values: Floats, window: int, method: str) -> Floats:
 
         parabolas: Floats = savgol_filter(values, window, 2, axis=0)
         return parabolas
-    rolling = pd.DataFrame(values).rolling(window, center=True, min_periods=1)
-    smooth = (rolling.mean() if method == "mean" else rolling.median()).to_numpy()
+    half = window // 2
+    padded = np.pad(values, ((half, half), (0, 0)), constant_values=np.nan)
+    around = np.sort(
+        np.lib.stride_tricks.sliding_window_view(padded, window, axis=0), axis=2
+    )  # NaN come last
+    known = np.isfinite(around).sum(axis=2)
+    if method == "mean":
+        smooth = np.nansum(around, axis=2) / np.maximum(known, 1)
+    else:
+        low, high = np.maximum(known - 1, 0) // 2, known // 2
+        ends = [
+            np.take_along_axis(around, at[..., None], axis=2)[..., 0]
+            for at in (low, np.minimum(high, window - 1))
+        ]
+        smooth = (ends[0] + ends[1]) / 2
     moving: Floats = np.where(np.isnan(values), np.nan, smooth)
     return moving

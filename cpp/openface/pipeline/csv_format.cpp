@@ -38,13 +38,19 @@ Wide scaled_magnitude(std::uint64_t mantissa, int exponent, int decimals) {
 
 // The digits of scaled with a point before the last `decimals` of them.
 char* write_scaled(char* out, std::uint64_t scaled, int decimals) {
-    const std::uint64_t power = powers_of_ten[std::size_t(decimals)];
-    out = std::to_chars(out, out + small_cell, scaled / power).ptr;
+    std::array<char, small_cell> digits;
+    const char* const first = digits.data();
+    const char* const end = std::to_chars(digits.data(), digits.data() + digits.size(), scaled).ptr;
+    const auto whole = end - first - decimals;  // digits before the point, or fewer than 0: zeros after it
+    if (whole > 0) {
+        out = std::copy(first, first + whole, out);
+    } else {
+        *out++ = '0';
+    }
     if (decimals == 0) return out;
     *out++ = '.';
-    std::uint64_t fraction = scaled % power;
-    for (int i = decimals - 1; i >= 0; --i, fraction /= 10) out[i] = char('0' + fraction % 10);
-    return out + decimals;
+    if (whole < 0) out = std::fill_n(out, -whole, '0');
+    return std::copy(first + (whole > 0 ? whole : 0), end, out);
 }
 
 // The integer mantissa * 2^exponent (exponent >= 0), in base 10^9, for values too large for 64 bits.
