@@ -8,41 +8,51 @@ namespace openface::OPENFACE_ISA {
 
 namespace {
 
-OPENFACE_INLINE D8 square_root(D8 v) {
-    for (int i = 0; i < 8; ++i) v[i] = __builtin_sqrt(v[i]);
+// One register of doubles (wider vectors would be taken apart into single numbers), and as many rows of
+// positions at a time as the registers hold sums for.
+#if defined(OPENFACE_ISA_AVX512)
+constexpr int lanes = 8, rows_together = svr_rows_together;
+#else
+constexpr int lanes = 4, rows_together = svr_rows_together / 2;
+#endif
+typedef double Doubles __attribute__((vector_size(8 * lanes)));
+typedef std::int64_t Longs __attribute__((vector_size(8 * lanes)));
+typedef float Floats __attribute__((vector_size(4 * lanes)));
+constexpr int columns_together = 16;
+
+OPENFACE_INLINE Doubles load_doubles(const double* p) {
+    Doubles v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+}
+OPENFACE_INLINE void store_doubles(double* p, Doubles v) {
+    std::memcpy(p, &v, sizeof v);
+}
+OPENFACE_INLINE Doubles rounded_to_float(Doubles v) {
+    return __builtin_convertvector(__builtin_convertvector(v, Floats), Doubles);
+}
+
+OPENFACE_INLINE Doubles square_root(Doubles v) {
+    for (int i = 0; i < lanes; ++i) v[i] = __builtin_sqrt(v[i]);
     return v;
 }
 
 // x = n ln 2 + r, Taylor polynomial of degree 13 in r; relative error below 1e-15. |x| is limited to 700.
-OPENFACE_INLINE D8 exponential(D8 x) {
-    const D8 limit = broadcast8d(700.0);
+OPENFACE_INLINE Doubles exponential(Doubles x) {
+    const Doubles limit = Doubles{} + 700.0;
     x = x < -limit ? -limit : x;
     x = x > limit ? limit : x;
-    const D8 magic = broadcast8d(6755399441055744.0);  // 1.5 * 2^52: adding it rounds to an integer
-    const D8 shifted = x * 1.44269504088896340736 + magic;
-    const D8 n = shifted - magic;
-    D8 r = x - n * 6.93147180369123816490e-01;
+    const Doubles magic = Doubles{} + 6755399441055744.0;  // 1.5 * 2^52: adding it rounds to an integer
+    const Doubles shifted = x * 1.44269504088896340736 + magic;
+    const Doubles n = shifted - magic;
+    Doubles r = x - n * 6.93147180369123816490e-01;
     r = r - n * 1.90821492927058770002e-10;
-    constexpr double reciprocal_factorials[] = {1.0 / 6227020800.0,
-                                                1.0 / 479001600.0,
-                                                1.0 / 39916800.0,
-                                                1.0 / 3628800.0,
-                                                1.0 / 362880.0,
-                                                1.0 / 40320.0,
-                                                1.0 / 5040.0,
-                                                1.0 / 720.0,
-                                                1.0 / 120.0,
-                                                1.0 / 24.0,
-                                                1.0 / 6.0,
-                                                0.5,
-                                                1.0,
-                                                1.0};
-    D8 p = D8{};
-    for (const double c : reciprocal_factorials) p = p * r + c;
-    L8 exponent;
+    Doubles p = Doubles{} + 1.0;
+    for (int k = 13; k >= 1; --k) p = 1.0 + p * r * (1.0 / k);
+    Longs exponent;
     std::memcpy(&exponent, &shifted, sizeof exponent);
     exponent = (exponent + 1023) << 52;  // the low bits of `shifted` are those of n
-    D8 power;
+    Doubles power;
     std::memcpy(&power, &exponent, sizeof power);
     return p * power;
 }
@@ -70,58 +80,63 @@ OPENFACE_INLINE void moments(const float* area, int stride, int size, double* me
 OPENFACE_INLINE void box_sums(const double* features, int row_stride, int window, int support,
                               double* column_sums, double* column_squares, double* sums, double* squares) {
     const int size = window + support - 1;
-    for (int x = 0; x < size; x += 8) {
-        D8 s = D8{}, q = D8{};
+    for (int x = 0; x < size; x += lanes) {
+        Doubles s = Doubles{}, q = Doubles{};
         for (int y = 0; y < support; ++y) {
-            const D8 v = load8d(features + y * row_stride + x);
+            const Doubles v = load_doubles(features + y * row_stride + x);
             s = s + v;
             q = q + v * v;
         }
-        store(column_sums + x, s);
-        store(column_squares + x, q);
+        store_doubles(column_sums + x, s);
+        store_doubles(column_squares + x, q);
     }
-    for (int x = 0; x < window; x += 8) {
-        D8 s = D8{}, q = D8{};
+    for (int x = 0; x < window; x += lanes) {
+        Doubles s = Doubles{}, q = Doubles{};
         for (int i = 0; i < support; ++i) {
-            s = s + load8d(column_sums + x + i);
-            q = q + load8d(column_squares + x + i);
+            s = s + load_doubles(column_sums + x + i);
+            q = q + load_doubles(column_squares + x + i);
         }
-        store(sums + x, s);
-        store(squares + x, q);
+        store_doubles(sums + x, s);
+        store_doubles(squares + x, q);
     }
 }
 
-// Correlations of four rows of positions with the template, eight or sixteen columns.
-template <int Vectors>
+// Correlations of some rows of positions with the template, 8 * Eights columns each.
+template <int Eights>
 OPENFACE_INLINE void correlate(const double* features, int row_stride, const SvrTemplate& expert,
-                               D8 (&total)[svr_rows_together][2]) {
-    for (int row = 0; row < svr_rows_together; ++row)
-        for (int v = 0; v < Vectors; ++v) total[row][v] = D8{};
+                               double (*correlations)[columns_together]) {
+    constexpr int vectors = 8 * Eights / lanes;
+    Doubles total[rows_together][vectors] = {};
     const float* weight = expert.weights;
     for (int y = 0; y < expert.support; ++y)
         for (int x = 0; x < expert.support; ++x, ++weight) {
-            const D8 w = broadcast8d(double(*weight));
+            const double w = double(*weight);
             const double* value = features + y * row_stride + x;
-            for (int row = 0; row < svr_rows_together; ++row)
-                for (int v = 0; v < Vectors; ++v)
-                    total[row][v] = total[row][v] + w * load8d(value + row * row_stride + 8 * v);
+            for (int row = 0; row < rows_together; ++row)
+                for (int v = 0; v < vectors; ++v) {
+                    const Doubles values = load_doubles(value + row * row_stride + lanes * v);
+                    total[row][v] = total[row][v] + values * w;
+                }
         }
+    for (int row = 0; row < rows_together; ++row)
+        for (int v = 0; v < vectors; ++v) store_doubles(correlations[row] + lanes * v, total[row][v]);
 }
 
-OPENFACE_INLINE F8 response_of(D8 correlation, D8 box, D8 box_squares, const SvrTemplate& expert) {
+OPENFACE_INLINE Floats response_of(Doubles correlation, Doubles box, Doubles box_squares,
+                                   const SvrTemplate& expert) {
     const double count = double(expert.support * expert.support);
-    const D8 one = broadcast8d(1.0);
-    const D8 numerator = to_double(to_float(correlation)) - box * expert.mean;
-    const D8 spread = box_squares - box * box / count;
-    const D8 denominator = square_root(spread > 0.0 ? spread : D8{}) * expert.deviation_root;
-    const D8 magnitude = numerator < 0.0 ? -numerator : numerator;
-    const D8 sign = numerator < 0.0 ? -one : one;
-    D8 rho = magnitude < denominator           ? numerator / denominator
-             : magnitude < denominator * 1.125 ? sign
-                                               : D8{};
+    const Doubles one = Doubles{} + 1.0;
+    const Doubles numerator = rounded_to_float(correlation) - box * expert.mean;
+    const Doubles spread = box_squares - box * box / count;
+    const Doubles denominator = square_root(spread > 0.0 ? spread : Doubles{}) * expert.deviation_root;
+    const Doubles magnitude = numerator < 0.0 ? -numerator : numerator;
+    const Doubles sign = numerator < 0.0 ? -one : one;
+    Doubles rho = magnitude < denominator           ? numerator / denominator
+                  : magnitude < denominator * 1.125 ? sign
+                                                    : Doubles{};
     if (expert.flat) rho = one;
-    const D8 z = to_double(to_float(rho)) * expert.scaling + expert.bias;
-    return to_float(one / (one + exponential(-z)));
+    const Doubles z = rounded_to_float(rho) * expert.scaling + expert.bias;
+    return __builtin_convertvector(one / (one + exponential(-z)), Floats);
 }
 
 }  // namespace
@@ -158,28 +173,30 @@ void svr_multiply_response(double* features, int size, int window, const SvrTemp
     double* column_squares = column_sums + row_stride;
     double* sums = column_squares + row_stride;
     double* squares = sums + row_stride;
-    for (int first = 0; first < window; first += svr_rows_together) {
-        for (int x = 0; x < window; x += 16) {
-            const int vectors = x + 8 < window ? 2 : 1;
-            D8 correlation[svr_rows_together][2];
+    for (int first = 0; first < window; first += rows_together)
+        for (int x = 0; x < window; x += columns_together) {
+            const int eights = x + 8 < window ? 2 : 1;
             const double* from = features + first * row_stride + x;
-            if (vectors == 2)
-                correlate<2>(from, row_stride, expert, correlation);
+            double correlations[rows_together][columns_together];
+            if (eights == 2)
+                correlate<2>(from, row_stride, expert, correlations);
             else
-                correlate<1>(from, row_stride, expert, correlation);
-            for (int row = 0; row < svr_rows_together && first + row < window; ++row) {
+                correlate<1>(from, row_stride, expert, correlations);
+            for (int row = 0; row < rows_together && first + row < window; ++row) {
                 box_sums(features + (first + row) * row_stride, row_stride, window, expert.support,
                          column_sums, column_squares, sums, squares);
                 float* out = map + (first + row) * map_stride + x;
-                for (int v = 0; v < vectors; ++v) {
-                    const int column = x + 8 * v;
-                    const F8 response = response_of(correlation[row][v], load8d(sums + column),
-                                                    load8d(squares + column), expert);
-                    store(out + 8 * v, load(out + 8 * v) * response);
+                for (int i = 0; i < 8 * eights; i += lanes) {
+                    const Floats response =
+                        response_of(load_doubles(correlations[row] + i), load_doubles(sums + x + i),
+                                    load_doubles(squares + x + i), expert);
+                    Floats product;
+                    std::memcpy(&product, out + i, sizeof product);
+                    product = product * response;
+                    std::memcpy(out + i, &product, sizeof product);
                 }
             }
         }
-    }
 }
 
 }  // namespace openface::OPENFACE_ISA
