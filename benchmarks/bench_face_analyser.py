@@ -4,8 +4,8 @@ Cost of the face analyser per frame and per step, on one core, for every instruc
     taskset -c 0 python benchmarks/bench_face_analyser.py [--models FOLDER] [--frames N]
 
 The face is that of the first frame of default.wmv, with its golden landmarks.
-Prints the median and the minimum in microseconds. Medians are updated on every second frame only, so odd and even
-frames are given apart; what counts is their mean.
+Prints the median and the minimum in microseconds. Medians are updated on every second frame only, so odd
+and even frames are given apart; what counts is their mean.
 """
 
 from __future__ import annotations

@@ -61,7 +61,8 @@ py::tuple names(const std::vector<openface::Predictor>& predictors) {
 
 class LockedAnalyser {
   public:
-    LockedAnalyser(const std::filesystem::path& main_file, bool live) : analyser_(load(main_file), live) {}
+    LockedAnalyser(const std::filesystem::path& main_file, bool live, bool history)
+        : analyser_(load(main_file), live, history) {}
 
     // (intensity, presence, aligned face, descriptor)
     py::tuple update(const py::array& image, const py::object& landmarks, bool success) {
@@ -167,7 +168,8 @@ class LockedAnalyser {
 
 void register_face_analyser(py::module_& module) {
     py::class_<LockedAnalyser>(module, "FaceAnalyser")
-        .def(py::init<const std::filesystem::path&, bool>(), py::arg("main_file"), py::arg("live") = false)
+        .def(py::init<const std::filesystem::path&, bool, bool>(), py::arg("main_file"),
+             py::arg("live") = false, py::arg("history") = true)
         .def("update", &LockedAnalyser::update, py::arg("image"), py::arg("landmarks"), py::arg("success"))
         .def("analyse_image", &LockedAnalyser::analyse_image, py::arg("image"), py::arg("landmarks"))
         .def("align", &LockedAnalyser::align, py::arg("image"), py::arg("landmarks"), py::arg("success"),

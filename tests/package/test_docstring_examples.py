@@ -12,6 +12,8 @@ MODULES = [
     "accessor",
     "build_config",
     "columns",
+    "face_analyser",
+    "hog",
     "models",
     "plot",
     "synchrony",

@@ -473,6 +473,18 @@ def test_a_saved_state_goes_on_as_if_uninterrupted(
     assert second.state() == whole.state()
 
 
+def test_without_history_nothing_grows_and_nothing_can_be_finished(small: SmallModel, scene: Scene) -> None:
+    faces = PATTERNS["failed in the middle"]
+    analyser = FaceAnalyser(small.main_file, live=True, history=False)
+    wanted = feed(FaceAnalyser(small.main_file, live=True), scene, faces)
+    np.testing.assert_array_equal(feed(analyser, scene, faces[:5]), wanted[:5])
+    restored = FaceAnalyser.from_state(analyser.state(), small.main_file)
+    np.testing.assert_array_equal(feed(restored, scene, faces[5:]), wanted[5:])
+    assert restored.frames == 0
+    with pytest.raises(pyopenface.StateError, match="history"):
+        restored.finish()
+
+
 def test_a_calibration_spans_videos(small: SmallModel, scene: Scene) -> None:
     analyser = FaceAnalyser(small.main_file)
     feed(analyser, scene, [0, 1, 2, 3, 4, 5])

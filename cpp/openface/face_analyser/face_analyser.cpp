@@ -21,8 +21,8 @@ constexpr AlignmentOptions
 
 }  // namespace
 
-FaceAnalyser::FaceAnalyser(std::shared_ptr<const FaceAnalyserModel> model, bool live)
-    : model_(std::move(model)), live_(live) {
+FaceAnalyser::FaceAnalyser(std::shared_ptr<const FaceAnalyserModel> model, bool live, bool history)
+    : model_(std::move(model)), live_(live), keeps_history_(history) {
     const Predictors& predictors = model_->predictors();
     const std::size_t features = std::size_t(predictors.feature_count());
     const std::size_t padded_count = std::size_t(predictors.padded_count());
@@ -166,7 +166,7 @@ AnalysedFace FaceAnalyser::analyse(const ViewU8& frame, const float* landmarks, 
     }
     update_medians(success);
     if (success) predict();
-    append(success);
+    if (keeps_history_) append(success);
     if (live_ && success) correction_.apply(intensity_);
     return result();
 }
@@ -212,6 +212,8 @@ void FaceAnalyser::align(const ViewU8& frame, const float* landmarks, bool succe
 }
 
 PostProcessed FaceAnalyser::finish(bool smooth) const {
+    if (!keeps_history_)
+        throw Error(Error::Code::state, "this face analyser keeps no history, so it has no frames to finish");
     const Predictors& predictors = model_->predictors();
     const std::size_t count = std::size_t(predictors.count());
     const std::size_t intensities = intensity_.size(), presences = presence_.size();

@@ -38,11 +38,14 @@ struct PostProcessed {
 
 class FaceAnalyser {
   public:
-    // `live` turns the online correction on, for input that has no end.
-    explicit FaceAnalyser(std::shared_ptr<const FaceAnalyserModel> model, bool live = false);
+    // `live` turns the online correction on, for input that has no end. Without `history` nothing is kept for
+    // finish(), so memory does not grow with the number of frames.
+    explicit FaceAnalyser(std::shared_ptr<const FaceAnalyserModel> model, bool live = false,
+                          bool history = true);
 
     const FaceAnalyserModel& model() const { return *model_; }
     bool live() const { return live_; }
+    bool keeps_history() const { return keeps_history_; }
 
     // The next frame of a video. `landmarks`: x of all 68, then y; not looked at if `success` is false.
     // Intensities are the raw predictions (not limited to 0 ... 5), or, if live, the corrected ones.
@@ -115,6 +118,7 @@ class FaceAnalyser {
 
     std::shared_ptr<const FaceAnalyserModel> model_;
     bool live_;
+    bool keeps_history_;
 
     // What a video adds up to.
     std::uint64_t frame_counter_ = 0;

@@ -4,7 +4,7 @@
 //   8 bytes   "OFACEAU" and a zero
 //   u32       version (1)
 //   u64       fingerprint of the model
-//   u8        live
+//   u8, u8    live, keeps history
 //   u64       frame counter of the video
 //   u8        1 if medians follow; then for appearance (4464 entries) and geometry (238):
 //             u32 sample count; per entry f64 median, u32 number of occupied bins, per bin u16 index and u32
@@ -39,6 +39,7 @@ class StateWriter {
         put(version);
         put(analyser.model_->fingerprint());
         put(std::uint8_t(analyser.live_));
+        put(std::uint8_t(analyser.keeps_history_));
         put(analyser.frame_counter_);
         put(std::uint8_t(analyser.medians_.has_value()));
         if (analyser.medians_) {
@@ -95,7 +96,9 @@ class StateReader {
         check_envelope(*model);
         const int predictors = model->predictors().count();
         const bool dynamic = model->predictors().any_dynamic();
-        FaceAnalyser analyser(std::move(model), take_flag());
+        const bool live = take_flag();
+        const bool history = take_flag();
+        FaceAnalyser analyser(std::move(model), live, history);
         analyser.frame_counter_ = take<std::uint64_t>();
         if (take_flag()) {
             require(dynamic, "it holds medians, which this model does not use");
@@ -112,6 +115,7 @@ class StateReader {
         for (std::size_t unit = 0; unit < counts.size(); unit += LiveCorrection::bins)
             check_sum(std::span(counts).subspan(unit, LiveCorrection::bins), analyser.correction_.count());
         read_history(analyser.history_, std::size_t(predictors));
+        require(history || analyser.history_.kinds.empty(), "it holds frames, but says that it keeps none");
         require(bytes_.size() == offset_, "bytes are left over at its end");
         return analyser;
     }
