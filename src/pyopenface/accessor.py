@@ -554,13 +554,13 @@ class OpenFaceAccessor:
     @staticmethod
     def _bounded(names: Sequence[str], values: Floats) -> Floats:
         """Values that were computed from others, within the range of their columns."""
-        for i, name in enumerate(names):
-            column = find(name)
-            if column is not None and column.unit == "rad":
-                values[:, i] = timeline.wrapped(values[:, i])
-            elif column is not None:
-                values[:, i] = np.clip(values[:, i], *column.range)
-        return values
+        known = [find(name) for name in names]
+        angles = [i for i, column in enumerate(known) if column is not None and column.unit == "rad"]
+        values[:, angles] = timeline.wrapped(values[:, angles])
+        low = [-np.inf if column is None else column.minimum for column in known]
+        high = [np.inf if column is None else column.maximum for column in known]
+        bounded: Floats = np.clip(values, low, high)
+        return bounded
 
     def _continuous(self, columns: Sequence[str] | None, *, confidence: bool = False) -> list[str]:
         """Columns that can be averaged and interpolated: measurements but presences, or those asked for."""

@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -249,6 +249,7 @@ _FAMILIES = (
 )
 
 
+@lru_cache(maxsize=4096)
 def find(name: str) -> Column | None:
     """Like `describe`, but None for a name that OpenFace has no column of."""
     name = name.strip()
