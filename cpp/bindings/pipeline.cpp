@@ -6,6 +6,7 @@
 
 #include "bindings.h"
 #include "openface/core/error.h"
+#include "openface/gaze_analyser/gaze.h"
 #include "openface/landmark_detector/landmark_model.h"
 #include "openface/pipeline/face_tracking.h"
 #include "openface/pipeline/observer.h"
@@ -93,6 +94,22 @@ class PyFaceTracking {
     FaceTracking tracking_;
     std::mutex mutex_;
 };
+
+std::vector<std::string> unit_names(const std::vector<openface::Predictor>& units) {
+    std::vector<std::string> names;
+    for (const openface::Predictor& unit : units) names.push_back(unit.name);
+    return names;
+}
+
+using PointArray = py::array_t<float, py::array::c_style | py::array::forcecast>;
+
+// Points (n, 3) to the engine's order: all x, all y, all z.
+std::vector<float> by_axis(const PointArray& points) {
+    std::vector<float> result;
+    for (int axis = 0; axis < 3; ++axis)
+        for (py::ssize_t i = 0; i < points.shape(0); ++i) result.push_back(*points.data(i, axis));
+    return result;
+}
 
 struct AlignmentRequest {
     bool wanted = false;
@@ -222,7 +239,29 @@ void register_pipeline(py::module_& module) {
                  return std::const_pointer_cast<FaceAnalyserModel>(FaceAnalyserModel::load(main_file));
              }),
              py::arg("main_file"))
-        .def_property_readonly("files", &FaceAnalyserModel::files);
+        .def_property_readonly("files", &FaceAnalyserModel::files)
+        .def_property_readonly("intensity_names",
+                               [](const FaceAnalyserModel& m) { return unit_names(m.predictors().intensities()); })
+        .def_property_readonly("presence_names",
+                               [](const FaceAnalyserModel& m) { return unit_names(m.predictors().presences()); });
+
+    module.def(
+        "estimate_gaze",
+        [](const PointArray& eyes, const PointArray& face, const std::array<float, 6>& pose) {
+            if (eyes.ndim() != 2 || eyes.shape(0) != 56 || eyes.shape(1) != 3 || face.ndim() != 2 ||
+                face.shape(0) != 68 || face.shape(1) != 3)
+                throw Error(Error::Code::input, "estimate_gaze: (56, 3) and (68, 3) points expected");
+            const std::vector<float> points = by_axis(face);
+            openface::Vector3 gaze[2];
+            for (int eye = 0; eye < 2; ++eye) {
+                std::vector<float> own(3 * 28);
+                for (int axis = 0; axis < 3; ++axis)
+                    for (int i = 0; i < 28; ++i) own[std::size_t(axis * 28 + i)] = *eyes.data(eye * 28 + i, axis);
+                gaze[eye] = openface::estimate_gaze(own.data(), points.data(), pose, eye);
+            }
+            return py::make_tuple(gaze[0], gaze[1], openface::gaze_angle(gaze[0], gaze[1]));
+        },
+        py::arg("eye_landmarks_3d"), py::arg("landmarks_3d"), py::arg("pose"));
 
     py::class_<LandmarkParameters>(module, "LandmarkParameters",
                                    "Settings of the landmark fit; see parameters.h.")

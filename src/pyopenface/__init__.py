@@ -1,4 +1,8 @@
-"""OpenFace 2.2's landmarks, head pose, gaze and action units as a native Python extension."""
+"""OpenFace 2.2's landmarks, head pose, gaze and action units as a native Python extension.
+
+What needs more than numpy is imported when it is first used, so that ``import pyopenface`` is fast and needs
+neither weights nor pandas.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from pyopenface._core import __version__
-from pyopenface.build_config import build_config
+
+# These two share their names with their modules. Imported here, the functions are what the names stand for,
+# whoever imports the modules later.
+from pyopenface.analyze import analyze, analyze_iter
+from pyopenface.annotate import annotate, draw_face, show
 from pyopenface.errors import (
     DownloadError,
     Error,
@@ -16,43 +24,32 @@ from pyopenface.errors import (
     SourceError,
     StateError,
 )
-from pyopenface.face_analyser import AnalysedFace, FaceAnalyser
-from pyopenface.hog import HogWriter, read_hog
 
 if TYPE_CHECKING:
-    from pyopenface import accessor, columns, plot, synchrony, table
+    from pyopenface import accessor, columns, models, plot, synchrony, table
+    from pyopenface.build_config import build_config
+    from pyopenface.face import Face
+    from pyopenface.face_analyser import AnalysedFace, FaceAnalyser
+    from pyopenface.gaze_analyser import Gaze, GazeAnalyser
+    from pyopenface.hog import HogWriter, read_hog
+    from pyopenface.landmark_detector import LandmarkDetector
     from pyopenface.table import read_openface_csv, read_parquet, to_openface_csv, to_parquet
 
-__all__ = [
-    "AnalysedFace",
-    "DownloadError",
-    "Error",
-    "FaceAnalyser",
-    "HogWriter",
-    "InputError",
-    "ModelError",
-    "OutputError",
-    "SourceError",
-    "StateError",
-    "__version__",
-    "accessor",
-    "build_config",
-    "columns",
-    "plot",
-    "read_hog",
-    "read_openface_csv",
-    "read_parquet",
-    "synchrony",
-    "table",
-    "to_openface_csv",
-    "to_parquet",
-]
-
-# What needs pandas is imported when it is first asked for: name -> its module, or "" for a module.
-_LAZY = {
+# Where each lazy name lives; an empty string stands for a module of that name.
+_HOMES = {
+    "AnalysedFace": "face_analyser",
+    "Face": "face",
+    "FaceAnalyser": "face_analyser",
+    "Gaze": "gaze_analyser",
+    "GazeAnalyser": "gaze_analyser",
+    "HogWriter": "hog",
+    "LandmarkDetector": "landmark_detector",
     "accessor": "",
+    "build_config": "build_config",
     "columns": "",
+    "models": "",
     "plot": "",
+    "read_hog": "hog",
     "read_openface_csv": "table",
     "read_parquet": "table",
     "synchrony": "",
@@ -61,13 +58,50 @@ _LAZY = {
     "to_parquet": "table",
 }
 
+__all__ = [
+    "AnalysedFace",
+    "DownloadError",
+    "Error",
+    "Face",
+    "FaceAnalyser",
+    "Gaze",
+    "GazeAnalyser",
+    "HogWriter",
+    "InputError",
+    "LandmarkDetector",
+    "ModelError",
+    "OutputError",
+    "SourceError",
+    "StateError",
+    "__version__",
+    "accessor",
+    "analyze",
+    "analyze_iter",
+    "annotate",
+    "build_config",
+    "columns",
+    "draw_face",
+    "models",
+    "plot",
+    "read_hog",
+    "read_openface_csv",
+    "read_parquet",
+    "show",
+    "synchrony",
+    "table",
+    "to_openface_csv",
+    "to_parquet",
+]
+
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    if name not in _HOMES:
         raise AttributeError(f"module 'pyopenface' has no attribute {name!r}")
-    module = importlib.import_module(f"pyopenface.{_LAZY[name] or name}")
-    return getattr(module, name) if _LAZY[name] else module
+    module = importlib.import_module(f"pyopenface.{_HOMES[name] or name}")
+    value = getattr(module, name) if _HOMES[name] else module
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *_HOMES})

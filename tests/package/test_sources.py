@@ -604,3 +604,13 @@ def test_frame_is_immutable() -> None:
 @pytest.mark.parametrize("module", ["", ".base", ".images", ".read_ahead"])
 def test_examples_run(module: str) -> None:
     assert doctest.testmod(importlib.import_module(f"pyopenface.sources{module}")).failed == 0
+
+
+def test_asking_for_the_size_while_reading_takes_no_frame() -> None:
+    frames = [np.full((48, 64, 3), value, np.uint8) for value in range(5)]
+    with open_source(iter(frames), fps=10) as source:
+        walk = iter(source)
+        values = [int(next(walk).image[0, 0, 0])]
+        assert source.size == (64, 48)
+        values += [int(frame.image[0, 0, 0]) for frame in walk]
+    assert values == [0, 1, 2, 3, 4]

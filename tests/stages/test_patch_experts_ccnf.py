@@ -1,4 +1,4 @@
-"""Areas of interest and CCNF responses against golden/stages/patch_experts.npz (landmark-fitting.md, sections 4 and 10.1)."""
+"""Areas of interest and CCNF responses against patch_experts.npz (landmark-fitting.md, sections 4, 10.1)."""
 
 from __future__ import annotations
 
@@ -113,8 +113,8 @@ def test_responses_from_the_golden_parameters(
         visible = arrays[case + ".visibility"].astype(bool)
         want = arrays[case + ".responses"]
         difference = np.abs(got[visible] - want[visible]).max(axis=(1, 2))
-        # 10.1: 7e-7 is what float arithmetic in another order reaches; single landmarks differ by up to 3e-3, because
-        # a sample position fell on the other side of a 1/32 px step.
+        # 10.1: 7e-7 is what float arithmetic in another order reaches; single landmarks differ by up to
+        # 3e-3, because a sample position fell on the other side of a 1/32 px step.
         assert difference.max() < 3e-3, case
         exact += int((difference <= 7e-7).sum())
         total += len(difference)

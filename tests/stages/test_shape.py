@@ -1,4 +1,4 @@
-"""The point distribution model and rotations against golden/stages/pdm.npz (landmark-fitting.md, sections 3 and 10.1)."""
+"""Point distribution model and rotations against pdm.npz (landmark-fitting.md, sections 3 and 10.1)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ def test_shapes(model: Any) -> None:
     got2d = np.array(
         [pdm.shape2d(g, q) for g, q in zip(golden["params_global"], golden["params_local"], strict=True)]
     )
-    # We follow the reference's order of operations (9.3, items 1 to 3); what is left is the library's sine and cosine.
+    # We follow the reference's order of operations (9.3, items 1 to 3); what is left is the library's
+    # sine and cosine.
     np.testing.assert_allclose(got3d, golden["shape3d"], rtol=0, atol=1e-5)
     np.testing.assert_allclose(got2d, golden["shape2d"], rtol=0, atol=6.2e-5)
 
@@ -60,8 +61,8 @@ def test_parameter_update(model: Any) -> None:
         g, q = golden["params_global"][i], golden["params_local"][i]
         got_global, got_local = pdm.update(delta, g, q)
         want = golden["update.global_out"][i]
-        # 10.1: 8e-7 on the angles. Pitch and roll are ill-conditioned near a yaw of 90 degrees: their error grows with
-        # 1 / cos(yaw). Scale and translation are one float addition.
+        # 10.1: 8e-7 on the angles. Pitch and roll are ill-conditioned near a yaw of 90 degrees: their error
+        # grows with 1 / cos(yaw). Scale and translation are one float addition.
         np.testing.assert_allclose(
             got_global[1:4], want[1:4], rtol=0, atol=8e-7 / max(0.1, abs(np.cos(want[2])))
         )
@@ -101,8 +102,8 @@ def test_step_solves_the_normal_equations_of_the_golden_jacobian(model: Any) -> 
             right[6:] -= strength[6:] * q[: len(right) - 6]
             want = np.linalg.solve(hessian, right)
             got = pdm.solve_step(golden["params_global"][i], q, weights, residual, 2.5, rigid)
-            # Float storage of a matrix whose condition number is 1e4 to 1e6: the rounding of its entries (6e-8) is
-            # amplified accordingly.
+            # Float storage of a matrix whose condition number is 1e4 to 1e6: the rounding of its entries (6e-8)
+            # is amplified accordingly.
             assert np.linalg.norm(got - want) <= 2e-4 * np.linalg.norm(want)
 
 
@@ -128,7 +129,8 @@ def test_rotation_conversions(arrays: Any) -> None:
     for i, euler in enumerate(arrays["rotation.euler"]):
         matrix = arrays["rotation.matrix"][i]
         axis_angle = arrays["rotation.axis_angle"][i]
-        # The golden conversions use single-precision trigonometry: last-bit differences, at most 3e-7 (section 3.1).
+        # The golden conversions use single-precision trigonometry: last-bit differences, at most 3e-7
+        # (section 3.1).
         np.testing.assert_allclose(stages.rotation_from_euler(euler), matrix, rtol=0, atol=3e-7)
         np.testing.assert_allclose(stages.axis_angle_from_rotation(matrix), axis_angle, rtol=0, atol=1e-6)
         np.testing.assert_allclose(

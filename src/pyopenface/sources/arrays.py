@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -92,17 +92,19 @@ class IterableSource(Source):
         self.fps = self._times.fps
         self._rgb = rgb
         self._waiting: tuple[Iterator[Any], Any] | None = None
+        self._first_size: tuple[int, int] | None = None
 
     @property
     def full_size(self) -> tuple[int, int]:
         """(width, height) of the first frame, which is fetched from the iterable if need be."""
+        if self._first_size is None:
+            iterator, item = self._begin()
+            if isinstance(self._frames, Iterator):
+                self._waiting = iterator, item
+            self._first_size = self._size_of(item)
         return self._first_size
 
-    @cached_property
-    def _first_size(self) -> tuple[int, int]:
-        iterator, item = self._begin()
-        if isinstance(self._frames, Iterator):
-            self._waiting = iterator, item
+    def _size_of(self, item: Any) -> tuple[int, int]:
         image, _, number = self._unpack(item, 1)
         height, width, _ = _as_bgr(image, number, self._rgb).shape
         return width, height
@@ -133,6 +135,8 @@ class IterableSource(Source):
 
     def _raw(self) -> Generator[RawFrame, None, None]:
         iterator, first = self._begin()
+        # Noted now, because asking for the size later must not take another frame from the iterable.
+        self._first_size = self._size_of(first)
         last = -math.inf
         try:
             for index, item in enumerate(itertools.chain([first], iterator), start=1):

@@ -1,0 +1,420 @@
+"""`analyze`: a video, picture, camera, address or array in, a DataFrame with OpenFace's columns out."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from pyopenface import _core
+from pyopenface.engine import ActionUnits, Models, Result, Run, load_models, thread_count
+from pyopenface.errors import InputError
+from pyopenface.face import Face, faces_from_rows
+from pyopenface.sources import ImageSource, Source, open_source
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["analyze", "analyze_iter"]
+
+Kind = Literal["auto", "video", "pictures"]
+Camera = tuple[float, float, float, float]
+#: Called with every frame's number, time in seconds and faces; returning False ends the analysis.
+OnFrame = Callable[[int, float, list[Face]], object]
+
+_log = logging.getLogger("pyopenface")
+
+
+def analyze(
+    source: Any,
+    *,
+    model: str | os.PathLike[str] = "auto",
+    models: str | os.PathLike[str] | None = None,
+    au: ActionUnits | None = "dynamic",
+    postprocess: bool = True,
+    max_faces: int = 1,
+    kind: Kind = "auto",
+    start: float | None = None,
+    end: float | None = None,
+    every: int = 1,
+    fps: float | None = None,
+    roi: Sequence[int] | None = None,
+    timestamps: str | Sequence[float] | npt.NDArray[Any] = "auto",
+    camera: Camera | None = None,
+    wild: bool = False,
+    multi_view: bool = False,
+    parameters: _core.LandmarkParameters | None = None,
+    threads: int | None = None,
+    progress: bool | None = None,
+    on_frame: OnFrame | None = None,
+    output: str | os.PathLike[str] | None = None,
+    download: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """Analyse the faces in a video or in pictures.
+
+    Parameters
+    ----------
+    source
+        A video file; an image file; a folder or list of images; the index of a camera; an address
+        (``"https://youtu.be/…"``); an array of frames (N, H, W, 3) or one picture (H, W, 3), uint8, channels
+        B, G, R; any iterable of such frames. A list of videos gives one table with a column ``file``.
+    model, models
+        The landmark model (``"auto"``: CE-CLM if its weights are there, else CLNF) and the folder of the
+        weights.
+    au : {"dynamic", "static"} or None
+        Action units: calibrated to the person over the video, as OpenFace does for one face; or without
+        calibration, as it does for several faces and pictures; or none.
+    postprocess : bool
+        With one face: repeat and smooth the action units at the end of the video as OpenFace does. Otherwise
+        they are the raw predictions of the moment, not limited to 0 … 5.
+    max_faces : int
+        More than 1 follows several faces, with OpenFace's rules for that many trackers.
+    kind : {"auto", "video", "pictures"}
+        How to take images: as the frames of a video with one person, or each for itself with all its faces.
+        ``"auto"``: numbered files of one size are a video.
+    start, end, every, fps, roi, timestamps, download
+        Which part of the source to analyse, see `pyopenface.sources.open_source`. Positions are those in the
+        whole picture.
+    camera : tuple of float, optional
+        fx, fy, cx, cy in pixels; by default guessed from the picture size as OpenFace does.
+    wild, multi_view, parameters
+        OpenFace's settings for difficult images; try several rotations in pictures; any other settings of the
+        fit.
+    threads : int, optional
+        1, or more to overlap decoding, fitting and measuring; by default as many as this process may use, at
+        most 4. The results don't depend on it.
+    progress : bool, optional
+        Show a progress bar; by default on a terminal or in a notebook, if the input is long.
+    on_frame : callable, optional
+        ``on_frame(number, timestamp, faces)`` for every frame; returning False ends the analysis.
+    output : path, optional
+        Also write OpenFace's CSV there, row by row: an interrupted run leaves its finished rows.
+    download
+        Options for downloads, see `pyopenface.youtube.fetch`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        OpenFace 2.2's columns. Videos have one row per decoded frame (several faces: one per frame and face),
+        pictures one per face. ``df.attrs`` says how the numbers came about: model, weights with checksums,
+        kind of action units, camera, decoder, version. ``df.openface`` has what to do next.
+
+    Raises
+    ------
+    SourceError
+        The input is missing or can't be decoded.
+    ModelError
+        Weights are missing or damaged.
+    InputError
+        An option or a frame can't be used.
+
+    Examples
+    --------
+    >>> import pyopenface
+    >>> df = pyopenface.analyze("interview.mp4")  # doctest: +SKIP
+    >>> df[["timestamp", "confidence", "AU12_r"]].head(1)  # doctest: +SKIP
+       timestamp  confidence  AU12_r
+    0        0.0        0.98    0.41
+    """
+    options: dict[str, Any] = {
+        "start": start, "end": end, "every": every, "fps": fps, "roi": roi, "timestamps": timestamps,
+        "download": download,
+    }  # fmt: skip
+    settings: dict[str, Any] = {
+        "model": model, "models": models, "au": au, "postprocess": postprocess, "max_faces": max_faces,
+        "kind": kind, "camera": camera, "wild": wild, "multi_view": multi_view, "parameters": parameters,
+        "threads": threads, "progress": progress, "on_frame": on_frame,
+    }  # fmt: skip
+    if _is_list_of_videos(source):
+        if output is not None:
+            raise InputError("output: give one file per video; analyse the videos one by one")
+        return _analyze_list(source, options, settings)
+    with open_source(_one_picture(source), **options) as opened:
+        analysis = _Analysis(opened, source_options=options, **settings)
+        return analysis.to_dataframe(output)
+
+
+def analyze_iter(
+    source: Any,
+    *,
+    model: str | os.PathLike[str] = "auto",
+    models: str | os.PathLike[str] | None = None,
+    au: ActionUnits | None = "dynamic",
+    max_faces: int = 1,
+    kind: Kind = "auto",
+    camera: Camera | None = None,
+    wild: bool = False,
+    multi_view: bool = False,
+    threads: int | None = None,
+    live: bool = False,
+    **options: Any,
+) -> Generator[tuple[int, float, list[Face]], None, None]:
+    """Analyse frame by frame: for live and unbounded input, with bounded memory.
+
+    Parameters
+    ----------
+    source, model, models, au, max_faces, kind, camera, wild, multi_view, threads
+        As for `analyze`.
+    live : bool
+        Correct the action units online (OpenFace's rule for cameras), since there is no end of the video at
+        which to post-process them. Otherwise they are the raw predictions of the moment.
+    **options
+        As for `pyopenface.sources.open_source`: start, end, every, fps, roi, …
+
+    Yields
+    ------
+    number : int
+        Number of the frame, from 1.
+    timestamp : float
+        Seconds.
+    faces : list of Face
+        One face record per face; in a video of one face always one, with `success` False while none is found.
+
+    Raises
+    ------
+    SourceError, ModelError, InputError
+        As for `analyze`.
+
+    Examples
+    --------
+    >>> from pyopenface import analyze_iter
+    >>> for number, timestamp, faces in analyze_iter(0):  # doctest: +SKIP
+    ...     print(timestamp, [face.gaze_angle for face in faces])
+    """
+    with open_source(_one_picture(source), **options) as opened:
+        analysis = _Analysis(
+            opened, model=model, models=models, au=au, max_faces=max_faces, kind=kind, camera=camera,
+            wild=wild, multi_view=multi_view, threads=threads, live=live, source_options=options,
+        )  # fmt: skip
+        names = tuple(analysis.run.columns)
+        with contextlib.closing(analysis.run.results(opened)) as results:
+            for result in results:
+                yield (
+                    result.frame.number,
+                    result.frame.timestamp,
+                    faces_from_rows(result.rows, names, result.accepted),
+                )
+
+
+def _is_list_of_videos(source: Any) -> bool:
+    from pyopenface.sources.images import IMAGE_EXTENSIONS
+
+    if not isinstance(source, list | tuple) or not source:
+        return False
+    if not all(isinstance(item, str | os.PathLike) for item in source):
+        return False
+    return any(
+        "://" in os.fspath(item) or Path(item).suffix.lower() not in IMAGE_EXTENSIONS for item in source
+    )
+
+
+def _one_picture(source: Any) -> Any:
+    """One picture given as an array becomes an array of one frame."""
+    if isinstance(source, np.ndarray) and (
+        source.ndim == 2 or (source.ndim == 3 and source.shape[2] in (3, 4))
+    ):
+        return source[np.newaxis, ..., :3] if source.ndim == 3 else source[np.newaxis]
+    return source
+
+
+def _analyze_list(
+    paths: Sequence[Any], options: Mapping[str, Any], settings: Mapping[str, Any]
+) -> pd.DataFrame:
+    import pandas as pd
+
+    tables = []
+    for path in paths:
+        with open_source(path, **options) as opened:
+            table = _Analysis(opened, source_options=options, **settings).to_dataframe(None)
+        table.insert(0, "file", os.fspath(path))
+        tables.append(table)
+    joined = pd.concat(tables, ignore_index=True)
+    joined.attrs = dict(tables[0].attrs) | {"input": [os.fspath(path) for path in paths]}
+    return joined
+
+
+def _looks_like_a_video(source: ImageSource) -> bool:
+    """Numbered files (frame_001.png, frame_002.png, …) of one size are the frames of a video."""
+    from pyopenface.sources import read_image
+
+    matches = [re.fullmatch(r"(.*?)(\d+)", path.stem) for path in source.paths]
+    numbered = [(match[1], int(match[2])) for match in matches if match is not None]
+    if (
+        len(source.paths) < 3
+        or len(numbered) != len(source.paths)
+        or len({prefix for prefix, _ in numbered}) != 1
+    ):
+        return False
+    numbers = sorted(number for _, number in numbered)
+    if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+        return False
+    return len({read_image(path).shape for path in source.paths[:5]}) == 1
+
+
+def _taken_as(source: Source, kind: Kind) -> Literal["video", "pictures"]:
+    if kind not in ("auto", "video", "pictures"):
+        raise InputError(f"kind={kind!r}: expected 'auto', 'video' or 'pictures'")
+    if kind != "auto":
+        return kind
+    if isinstance(source, ImageSource):
+        if not _looks_like_a_video(source):
+            return "pictures"
+        _log.info(
+            "%s: numbered images of one size, taken as a video (kind='pictures' takes each for itself)",
+            source.name,
+        )
+        return "video"
+    return "pictures" if source.frame_count == 1 and source.fps == 0 else "video"
+
+
+class _Analysis:
+    """A source, loaded weights and the run between them; knows how the numbers came about."""
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        model: str | os.PathLike[str],
+        models: str | os.PathLike[str] | None,
+        au: ActionUnits | None,
+        max_faces: int,
+        kind: Kind,
+        camera: Camera | None,
+        wild: bool,
+        multi_view: bool,
+        threads: int | None,
+        source_options: Mapping[str, Any],
+        parameters: _core.LandmarkParameters | None = None,
+        postprocess: bool = True,
+        progress: bool | None = None,
+        on_frame: OnFrame | None = None,
+        live: bool = False,
+    ) -> None:
+        if au not in ("dynamic", "static", None):
+            raise InputError(f"au={au!r}: expected 'dynamic', 'static' or None")
+        if isinstance(max_faces, bool) or max_faces != int(max_faces) or max_faces < 1:
+            raise InputError(f"max_faces={max_faces!r}: expected a whole number, 1 or more")
+        if camera is not None and (len(camera) != 4 or not np.isfinite(camera).all() or min(camera[:2]) <= 0):
+            raise InputError(f"camera={camera!r}: expected fx, fy, cx, cy in pixels")
+        self.source = source
+        self.taken_as = _taken_as(source, kind)
+        # Only the single-face program calibrates action units to the person; OpenFace's others are static.
+        self.au: ActionUnits | None = (
+            "static" if au is not None and (self.taken_as == "pictures" or max_faces > 1) else au
+        )
+        self.models: Models = load_models(models, model, self.au)
+        self.postprocess = postprocess
+        self.progress = progress
+        self.on_frame = on_frame
+        self.source_options = source_options
+        program = (
+            "pictures" if self.taken_as == "pictures" else "several_faces" if max_faces > 1 else "single_face"
+        )
+        self.run = Run(
+            self.models,
+            program,  # type: ignore[arg-type]
+            parameters=parameters or self._parameters(wild, multi_view),
+            max_faces=max_faces,
+            camera=camera,
+            threads=thread_count(threads),
+            live=live,
+        )
+
+    def _parameters(self, wild: bool, multi_view: bool) -> _core.LandmarkParameters:
+        parameters = _core.LandmarkParameters(wild)
+        parameters.apply_model_factors(self.models.landmark.stem)
+        parameters.multi_view = parameters.multi_view or multi_view
+        return parameters
+
+    def to_dataframe(self, output: str | os.PathLike[str] | None) -> pd.DataFrame:
+        from pyopenface import table
+
+        layout = self.models.layout("image" if self.taken_as == "pictures" else "sequence")
+        keep = [self.run.columns.index("face_id" if name == "face" else name) for name in layout.names]
+        blocks: list[npt.NDArray[np.float64]] = []
+        files: list[str] = []
+        with contextlib.ExitStack() as stack:
+            writer = stack.enter_context(table.CsvWriter(output, layout)) if output is not None else None
+            for result in self._results():
+                rows = result.rows[:, keep]
+                blocks.append(rows)
+                files += [str(result.frame.path or "")] * len(rows)
+                if writer is not None:
+                    writer.write_rows(rows)
+                if self.on_frame is not None and not self._tell(result):
+                    break
+            values = np.concatenate(blocks) if blocks else np.empty((0, len(keep)))
+            units = self.run.finish(smooth=True) if self.au is not None and self.postprocess else None
+            if units is not None:
+                values[:, layout.group("aus")] = np.hstack(units)
+                if writer is not None:
+                    writer.rewrite_action_units(*units)
+        frame = table.to_dataframe(values, layout)
+        if self.taken_as == "pictures" and self.source.frame_count != 1:
+            frame.insert(0, "file", files)
+        frame.attrs.update(self._attributes(postprocessed=units is not None))
+        return frame
+
+    def _tell(self, result: Result) -> bool:
+        assert self.on_frame is not None
+        faces = faces_from_rows(result.rows, self.run.columns, result.accepted)
+        return self.on_frame(result.frame.number, result.frame.timestamp, faces) is not False
+
+    def _results(self) -> Iterator[Result]:
+        shown = self.progress
+        if shown is None:
+            count = self.source.frame_count
+            shown = (count is None or count > 100) and (sys.stderr.isatty() or "ipykernel" in sys.modules)
+        with contextlib.closing(self.run.results(self.source)) as results:
+            if not shown:
+                yield from results
+                return
+            from tqdm.auto import tqdm
+
+            with tqdm(results, total=self.source.frame_count, unit="frame", desc=self.source.name) as bar:
+                yield from bar
+
+    def _attributes(self, postprocessed: bool) -> dict[str, Any]:
+        run = self.run
+        return {
+            "version": _core.__version__,
+            "input": str(self.source.path or self.source.name),
+            "decoder": self.source.decoder,
+            "truncated": self.source.truncated,
+            "taken_as": self.taken_as,
+            "program": run.program,
+            "model": self.models.name,
+            "model_files": self.models.sha256,
+            "action_units": None if self.au is None else {"kind": self.au, "postprocessed": postprocessed},
+            "camera": None
+            if self.taken_as == "pictures" and run.camera is None
+            else run.camera or _whole_camera(self.source),
+            "parameters": {
+                "sigma": run.parameters.sigma,
+                "regularisation": run.parameters.regularisation,
+                "weight_factor": run.parameters.weight_factor,
+                "iterations": run.parameters.iterations,
+                "windows": list(run.parameters.windows),
+                "tracking_windows": list(run.parameters.tracking_windows),
+                "multi_view": run.parameters.multi_view,
+                "validate": run.parameters.validate,
+            },
+            "threads": run.threads,
+            "instruction_set": _core._instruction_set(),
+            "source_options": {
+                k: v for k, v in self.source_options.items() if v is not None and k != "download"
+            },
+        }
+
+
+def _whole_camera(source: Source) -> Camera:
+    fx, fy, cx, cy = source.camera()
+    return fx, fy, cx + source.offset[0], cy + source.offset[1]

@@ -1,0 +1,130 @@
+"""The command ``pyopenface extract``: videos and pictures to CSV files."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+__all__ = ["register"]
+
+
+def register(subparsers: Any) -> None:
+    """Add the command to the program's parser."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "extract",
+        help="analyse videos or pictures and write OpenFace's CSV",
+        description="Analyse videos, pictures, folders of images or addresses and write one CSV with "
+        "OpenFace's columns for each of them. One file that can't be read doesn't stop the others.",
+    )
+    parser.add_argument(
+        "inputs", nargs="+", metavar="INPUT", help="video, picture, folder of images, or address"
+    )
+    parser.add_argument(
+        "-o", "--output", help="CSV file (one input) or folder (several); default: INPUT.csv here"
+    )
+    parser.add_argument(
+        "--model", default="auto", help="auto, ceclm, clnf, clm, clnf_wild, ... or a main file"
+    )
+    parser.add_argument("--models", help="folder with OpenFace's weights")
+    parser.add_argument(
+        "--au", choices=["dynamic", "static", "none"], default="dynamic", help="kind of action units"
+    )
+    parser.add_argument(
+        "--no-postprocess", action="store_true", help="leave action units as predicted frame by frame"
+    )
+    parser.add_argument("--max-faces", type=int, default=1, help="faces to follow (default 1)")
+    parser.add_argument(
+        "--kind", choices=["auto", "video", "pictures"], default="auto", help="how to take images"
+    )
+    parser.add_argument("--start", type=float, help="seconds")
+    parser.add_argument("--end", type=float, help="seconds")
+    parser.add_argument("--every", type=int, default=1, help="only every n-th frame")
+    parser.add_argument("--fps", type=float, help="rate to come down to")
+    parser.add_argument(
+        "--roi", type=int, nargs=4, metavar=("X", "Y", "WIDTH", "HEIGHT"), help="part of the picture, px"
+    )
+    parser.add_argument(
+        "--camera", type=float, nargs=4, metavar=("FX", "FY", "CX", "CY"), help="intrinsics, px"
+    )
+    parser.add_argument("--wild", action="store_true", help="OpenFace's settings for difficult images")
+    parser.add_argument("--threads", type=int, help="default: as many as this process may use, at most 4")
+    parser.add_argument("--video", metavar="OUT.mp4", help="also write an annotated video (one input)")
+    parser.add_argument("--resume", action="store_true", help="leave out inputs whose CSV is already there")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; exit code 1 if an input failed."""
+    from pyopenface.errors import Error, InputError
+
+    if len(arguments.inputs) > 1 and arguments.video:
+        raise InputError("--video goes with one input")
+    failed = 0
+    for source in arguments.inputs:
+        output = _output(arguments, source)
+        if arguments.resume and output.exists():
+            print(f"{source}: {output} is there, left out", file=sys.stderr)
+            continue
+        try:
+            _extract(arguments, source, output)
+        except Error as error:
+            if len(arguments.inputs) == 1:
+                raise
+            print(f"pyopenface: {error}", file=sys.stderr)
+            failed += 1
+    if failed:
+        print(f"pyopenface: {failed} of {len(arguments.inputs)} inputs failed", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _output(arguments: argparse.Namespace, source: str) -> Path:
+    stem = Path(source.rstrip("/").rsplit("/", 1)[-1]).stem or "output"
+    if arguments.output is None:
+        return Path(f"{stem}.csv")
+    output = Path(arguments.output)
+    if len(arguments.inputs) > 1 or output.is_dir():
+        output.mkdir(parents=True, exist_ok=True)
+        return output / f"{stem}.csv"
+    return output
+
+
+def _extract(arguments: argparse.Namespace, source: str, output: Path) -> None:
+    from pyopenface.analyze import analyze
+
+    began = time.perf_counter()
+    # With --resume a CSV that is there means a finished one, so the rows grow under another name.
+    growing = output.with_name(output.name + ".part") if arguments.resume else output
+    table = analyze(
+        int(source) if source.isdigit() else source,
+        model=arguments.model,
+        models=arguments.models,
+        au=None if arguments.au == "none" else arguments.au,
+        postprocess=not arguments.no_postprocess,
+        max_faces=arguments.max_faces,
+        kind=arguments.kind,
+        start=arguments.start,
+        end=arguments.end,
+        every=arguments.every,
+        fps=arguments.fps,
+        roi=arguments.roi,
+        camera=None if arguments.camera is None else tuple(arguments.camera),
+        wild=arguments.wild,
+        threads=arguments.threads,
+        progress=False if arguments.quiet else None,
+        output=growing,
+    )
+    if growing != output:
+        growing.replace(output)
+    if arguments.video:
+        from pyopenface.annotate import annotate
+
+        annotate(source, table, arguments.video)
+    if not arguments.quiet:
+        seconds = time.perf_counter() - began
+        frames = table["frame"].nunique() if "frame" in table else len(table)
+        confidence = f", mean confidence {table['confidence'].mean():.2f}" if len(table) else ""
+        print(f"{source}: {frames} frames, {len(table)} rows in {seconds:.1f} s{confidence} -> {output}")
