@@ -102,8 +102,8 @@ def test_step_solves_the_normal_equations_of_the_golden_jacobian(model: Any) -> 
             right[6:] -= strength[6:] * q[: len(right) - 6]
             want = np.linalg.solve(hessian, right)
             got = pdm.solve_step(golden["params_global"][i], q, weights, residual, 2.5, rigid)
-            # Float storage of a matrix whose condition number is 1e4 to 1e6: the rounding of its entries (6e-8)
-            # is amplified accordingly.
+            # Float storage of a matrix whose condition number is 1e4 to 1e6: the rounding of its entries,
+            # 6e-8, is amplified accordingly.
             assert np.linalg.norm(got - want) <= 2e-4 * np.linalg.norm(want)
 
 
