@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from pyopenface._core import __version__
 
-# These two share their names with their modules. Imported here, the functions are what the names stand for,
-# whoever imports the modules later.
+# These share their names with their modules. Imported here, the functions are what the names stand for, whoever
+# imports the modules later.
 from pyopenface.analyze import analyze, analyze_iter
 from pyopenface.annotate import annotate, draw_face, show
+from pyopenface.build_config import build_config
 from pyopenface.errors import (
     DownloadError,
     Error,
@@ -27,7 +28,6 @@ from pyopenface.errors import (
 
 if TYPE_CHECKING:
     from pyopenface import accessor, columns, models, plot, synchrony, table
-    from pyopenface.build_config import build_config
     from pyopenface.face import Face
     from pyopenface.face_analyser import AnalysedFace, FaceAnalyser
     from pyopenface.gaze_analyser import Gaze, GazeAnalyser
@@ -45,7 +45,6 @@ _HOMES = {
     "HogWriter": "hog",
     "LandmarkDetector": "landmark_detector",
     "accessor": "",
-    "build_config": "build_config",
     "columns": "",
     "models": "",
     "plot": "",
