@@ -20,4 +20,5 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     pyopenface::register_face_analyser_stages(stages);
     pyopenface::register_validator_stages(stages);
     pyopenface::register_patch_experts_stages(stages);
+    pyopenface::register_fitting_stages(stages);
 }

@@ -129,7 +129,7 @@ void register_shape_stages(py::module_& stages) {
             }
         const openface::Similarity s = openface::similarity_between(
             points[0].data(), points[1].data(), points[2].data(), points[3].data(), int(n));
-        return py::make_tuple(s.a, s.b);
+        return std::array<float, 4>{s.xx, s.xy, s.yx, s.yy};
     });
 }
 

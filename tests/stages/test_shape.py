@@ -147,8 +147,9 @@ def test_similarity_between_point_sets(arrays: Any) -> None:
         arrays["rotation.similarity.out"],
         strict=True,
     ):
-        a, b = stages.similarity_between(source, target)
-        np.testing.assert_allclose([[a, -b], [b, a]], want, rtol=0, atol=1e-6)  # 10.1
+        got = np.reshape(stages.similarity_between(source, target), (2, 2)).astype(np.float32)
+        # To the last bit: the image is sampled at positions rounded to 1/32 px, so a last bit can flip one.
+        np.testing.assert_array_equal(got, want)
 
 
 def test_every_instruction_set_gives_the_same_bits(model: Any) -> None:

@@ -111,7 +111,7 @@ bool ShapeFitter::fit(const ViewU8& grey, const std::vector<int>& windows, Shape
                                                            reference_.data(), reference_.data() + stride, n);
         const Similarity to_image = inverse(to_reference);
         pdm.pack(base_.data(), 2, packed_.data());
-        experts.respond({grey, packed_.data(), to_image.a, to_image.b, scale, view_index, window}, maps_,
+        experts.respond({grey, packed_.data(), to_image.xx, -to_image.xy, scale, view_index, window}, maps_,
                         patch_scratch_);
 
         const AdaptedParameters adapted_parameters = adapted(scale);
@@ -164,12 +164,13 @@ void ShapeFitter::run_pass(bool rigid, const KernelTable& table, const WeightedM
                            PassTrace* trace) {
     const Pdm& pdm = *model_.pdm;
     const int stride = pdm.stride();
+    const WindowTransform transform{to_reference.xx, to_reference.xy, to_reference.yx, to_reference.yy,
+                                    float((table.window - 1) / 2)};
     for (int iteration = 0; iteration < parameters_.iterations; ++iteration) {
         pdm.shape2d(state.global, state.local.data(), current_.data(), pdm_scratch_);
         if (iteration > 0 && !has_moved()) break;
         previous_.swap(current_);
-        window_offsets(previous_.data(), base_.data(), stride, to_reference.a, to_reference.b,
-                       float((table.window - 1) / 2), offsets_.data());
+        window_offsets(previous_.data(), base_.data(), stride, transform, offsets_.data());
         mean_shifts(table, view, to_image);
         const std::span<const float> increment = pdm.solve_step(
             state.global, state.local.data(), modes, shifts_.data(), regularisation, rigid, pdm_scratch_);
@@ -202,8 +203,8 @@ void ShapeFitter::mean_shifts(const KernelTable& table, const PatchExperts::View
         const WindowShift shift =
             mean_shift(maps_.map(i), table.window, maps_.stride, grid_row(dx), grid_row(dy), dx, dy);
         const double x = shift.x, y = shift.y;
-        shifts_[std::size_t(i)] = float(double(to_image.a) * x - double(to_image.b) * y);
-        shifts_[std::size_t(stride + i)] = float(double(to_image.b) * x + double(to_image.a) * y);
+        shifts_[std::size_t(i)] = float(double(to_image.xx) * x + double(to_image.xy) * y);
+        shifts_[std::size_t(stride + i)] = float(double(to_image.yx) * x + double(to_image.yy) * y);
     }
 }
 

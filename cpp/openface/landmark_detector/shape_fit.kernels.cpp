@@ -3,14 +3,16 @@
 
 namespace openface::OPENFACE_ISA {
 
-void window_offsets(const float* current, const float* base, int stride, float a, float b, float half,
+void window_offsets(const float* current, const float* base, int stride, const WindowTransform& transform,
                     float* offsets) {
-    const D8 da = broadcast8d(a), db = broadcast8d(b);
+    const D8 xx = broadcast8d(transform.xx), xy = broadcast8d(transform.xy), yx = broadcast8d(transform.yx),
+             yy = broadcast8d(transform.yy);
+    const F8 half = broadcast(transform.half);
     for (int i = 0; i < stride; i += 8) {
         const D8 x = to_double(load(current + i) - load(base + i));
         const D8 y = to_double(load(current + stride + i) - load(base + stride + i));
-        store(offsets + i, to_float(da * x - db * y) + broadcast(half));
-        store(offsets + stride + i, to_float(db * x + da * y) + broadcast(half));
+        store(offsets + i, to_float(xx * x + xy * y) + half);
+        store(offsets + stride + i, to_float(yx * x + yy * y) + half);
     }
 }
 

@@ -5,11 +5,14 @@
 
 namespace openface {
 
-// Offsets of the landmarks in window coordinates: (dx, dy) = S (current - base) + half, S = [[a, -b], [b,
-// a]], in double, rounded to float. All arrays are x then y, `stride` floats apart; stride is a multiple
-// of 8.
-OPENFACE_KERNEL(window_offsets, void(const float* current, const float* base, int stride, float a, float b,
-                                     float half, float* offsets));
+// Offsets of the landmarks in window coordinates: (dx, dy) = S (current - base) + half, S = [[xx, xy],
+// [yx, yy]], in double, rounded to float. All arrays are x then y, `stride` floats apart; stride is a
+// multiple of 8.
+struct WindowTransform {
+    float xx, xy, yx, yy, half;
+};
+OPENFACE_KERNEL(window_offsets, void(const float* current, const float* base, int stride,
+                                     const WindowTransform& transform, float* offsets));
 
 // One landmark's mean shift vector in window coordinates: the kernel-weighted mean position of its response
 // map minus (dx, dy). kernel_x and kernel_y are rows of the kernel table (padded with anything finite), map

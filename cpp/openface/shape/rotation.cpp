@@ -53,6 +53,96 @@ Matrix3 narrowed(const Matrix3d& m) {
     return narrow;
 }
 
+// A = U diag(w) V^T of a small float matrix, largest value first, by one-sided Jacobi rotations
+// (landmark-fitting.md, section 9.3, item 14). The last bits of the rotations that follow depend on this very
+// order of operations, and with them where an image is sampled; so it is kept.
+template <int N>
+struct Svd {
+    std::array<std::array<float, N>, N> u;  // u[k]: column k of U
+    std::array<std::array<float, N>, N> v;  // v[k]: column k of V
+};
+
+template <int N>
+double dot(const std::array<float, N>& a, const std::array<float, N>& b) {
+    double total = 0.0;
+    for (int i = 0; i < N; ++i) total += double(a[std::size_t(i)]) * double(b[std::size_t(i)]);
+    return total;
+}
+
+template <int N>
+void turn(std::array<float, N>& a, std::array<float, N>& b, float c, float s) {
+    for (std::size_t i = 0; i < N; ++i) {
+        const float x = c * a[i] + s * b[i];
+        b[i] = -s * a[i] + c * b[i];
+        a[i] = x;
+    }
+}
+
+template <int N>
+Svd<N> decompose(const std::array<float, N * N>& matrix) {
+    Svd<N> r{};
+    std::array<double, N> squares{};
+    for (std::size_t k = 0; k < N; ++k) {
+        for (std::size_t i = 0; i < N; ++i) r.u[k][i] = matrix[i * N + k];
+        r.v[k][k] = 1.0f;
+        squares[k] = dot<N>(r.u[k], r.u[k]);
+    }
+    constexpr double smallest = 2.384185791015625e-07;  // 2^-22
+    bool turned = true;
+    for (int sweep = 0; sweep < 30 && turned; ++sweep) {
+        turned = false;
+        for (std::size_t i = 0; i + 1 < N; ++i)
+            for (std::size_t j = i + 1; j < N; ++j) {
+                double p = dot<N>(r.u[i], r.u[j]);
+                if (!(std::fabs(p) > smallest * std::sqrt(squares[i] * squares[j]))) continue;
+                p *= 2.0;
+                const double beta = squares[i] - squares[j], gamma = std::sqrt(p * p + beta * beta);
+                float c, s;
+                if (beta < 0.0) {
+                    s = float(std::sqrt((gamma - beta) / (2.0 * gamma)));
+                    c = float(p / (2.0 * gamma * double(s)));
+                } else {
+                    c = float(std::sqrt((gamma + beta) / (2.0 * gamma)));
+                    s = float(p / (2.0 * gamma * double(c)));
+                }
+                turn<N>(r.u[i], r.u[j], c, s);
+                turn<N>(r.v[i], r.v[j], c, s);
+                squares[i] = dot<N>(r.u[i], r.u[i]);
+                squares[j] = dot<N>(r.u[j], r.u[j]);
+                turned = true;
+            }
+    }
+    std::array<double, N> norms{};
+    for (std::size_t k = 0; k < N; ++k) norms[k] = std::sqrt(dot<N>(r.u[k], r.u[k]));
+    for (std::size_t k = 0; k + 1 < N; ++k) {
+        std::size_t largest = k;
+        for (std::size_t l = k + 1; l < N; ++l)
+            if (norms[l] > norms[largest]) largest = l;
+        std::swap(norms[k], norms[largest]);
+        std::swap(r.u[k], r.u[largest]);
+        std::swap(r.v[k], r.v[largest]);
+    }
+    for (std::size_t k = 0; k < N; ++k) {
+        const float scale = float(norms[k] > 0.0 ? 1.0 / norms[k] : 0.0);
+        for (float& value : r.u[k]) value *= scale;
+    }
+    return r;
+}
+
+// The rotation nearest to I + [w]x, in float (section 9.3, item 15).
+Matrix3 small_rotation(const Vector3& w) {
+    const Svd<3> svd = decompose<3>({1.0f, -w[2], w[1], w[2], 1.0f, -w[0], -w[1], w[0], 1.0f});
+    const auto product = [&svd](float last) {
+        Matrix3 m;
+        for (std::size_t row = 0; row < 3; ++row)
+            for (std::size_t col = 0; col < 3; ++col)
+                m[row * 3 + col] = svd.u[0][row] * svd.v[0][col] + svd.u[1][row] * svd.v[1][col] +
+                                   (svd.u[2][row] * last) * svd.v[2][col];
+        return m;
+    };
+    return product(float(determinant(widened(product(1.0f)))));
+}
+
 // a * b + c with one rounding; scalar code here runs once per iteration, so exactness counts more than speed.
 float fused(float a, float b, float c) {
     return std::fma(a, b, c);
@@ -123,8 +213,7 @@ Matrix3 rotation_from_axis_angle(const Vector3& axis_angle) {
 
 Vector3 compose_rotation(const Vector3& old_euler, const Vector3& w) {
     const Matrix3 r1 = rotation_from_euler(old_euler[0], old_euler[1], old_euler[2]);
-    const Matrix3 r2 = narrowed(
-        nearest_orthogonal({1.0, -double(w[2]), w[1], w[2], 1.0, -double(w[0]), -double(w[1]), w[0], 1.0}));
+    const Matrix3 r2 = small_rotation(w);
     Matrix3 r3;
     for (int row = 0; row < 3; ++row)
         for (int col = 0; col < 3; ++col)
@@ -137,9 +226,9 @@ Vector3 compose_rotation(const Vector3& old_euler, const Vector3& w) {
 }
 
 Similarity inverse(const Similarity& s) {
-    const float determinant = fused(s.a, s.a, s.b * s.b);
+    const float determinant = fused(s.xx, s.yy, -(s.xy * s.yx));
     const float e = 1.0f / determinant;
-    return {s.a * e, -s.b * e};
+    return {s.yy * e, -s.xy * e, -s.yx * e, s.xx * e};
 }
 
 Similarity similarity_between(const float* source_x, const float* source_y, const float* destination_x,
@@ -159,19 +248,26 @@ Similarity similarity_between(const float* source_x, const float* source_y, cons
     }
     const float sigma_a = float(std::sqrt(size_a / count)), sigma_b = float(std::sqrt(size_b / count));
     const float scale_a = float(1.0 / sigma_a), scale_b = float(1.0 / sigma_b);
-    double cross = 0.0, dot = 0.0;
+    double xx = 0.0, xy = 0.0, yx = 0.0, yy = 0.0;
     for (int i = 0; i < count; ++i) {
         const double px = (source_x[i] - ax) * scale_a, py = (source_y[i] - ay) * scale_a;
         const double qx = (destination_x[i] - bx) * scale_b, qy = (destination_y[i] - by) * scale_b;
-        cross += px * qy - py * qx;
-        dot += px * qx + py * qy;
+        xx += px * qx;
+        xy += px * qy;
+        yx += py * qx;
+        yy += py * qy;
     }
-    // The angle is atan2(cross, dot); its cosine and sine need no trigonometry.
-    const double length = std::sqrt(cross * cross + dot * dot);
-    const float cosine = float(length > 0.0 ? dot / length : 1.0);
-    const float sine = float(length > 0.0 ? cross / length : 0.0);
-    const float scale = float(sigma_b / sigma_a);
-    return {scale * cosine, scale * sine};
+    // Kabsch: rotation V U^T, without reflection.
+    const Svd<2> svd = decompose<2>({float(xx), float(xy), float(yx), float(yy)});
+    const auto entry = [&svd](std::size_t row, std::size_t col, double last) {
+        return float(double(svd.v[0][row]) * svd.u[0][col] + double(svd.v[1][row]) * last * svd.u[1][col]);
+    };
+    const double handedness =
+        double(entry(0, 0, 1.0)) * entry(1, 1, 1.0) - double(entry(0, 1, 1.0)) * entry(1, 0, 1.0);
+    const double last = handedness < 0.0 ? -1.0 : 1.0;
+    const float scale = float(double(sigma_b) / double(sigma_a));
+    return {scale * entry(0, 0, last), scale * entry(0, 1, last), scale * entry(1, 0, last),
+            scale * entry(1, 1, last)};
 }
 
 }  // namespace openface

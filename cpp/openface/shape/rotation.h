@@ -27,10 +27,13 @@ Matrix3 rotation_from_axis_angle(const Vector3& axis_angle);
 // axis-angle form as the reference does (section 3.5). NaN angles become 0.
 Vector3 compose_rotation(const Vector3& old_euler, const Vector3& increment);
 
-// A scaled rotation [[a, -b], [b, a]] and its inverse, which has the same form.
+// A scaled rotation [[xx, xy], [yx, yy]] and its inverse. xx and yy, xy and -yx agree to the last bit or
+// two; all four are kept because the reference computes each.
 struct Similarity {
-    float a = 1.0f;  // scale * cos(angle)
-    float b = 0.0f;  // scale * sin(angle)
+    float xx = 1.0f;
+    float xy = 0.0f;
+    float yx = 0.0f;
+    float yy = 1.0f;
 };
 Similarity inverse(const Similarity& similarity);
 
