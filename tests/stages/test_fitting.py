@@ -157,7 +157,7 @@ def test_optimisation_from_golden_responses(fitting: Any, cases: list[Case]) -> 
                 passes += 1
                 flipped += last > 1e-3
                 # 10.1: 1e-4 px after a pass (translation is in the global parameters); a kernel position that
-                # flips by one step of 0.1 px moves a landmark's mean shift by up to 0.05 px, landmarks by 6e-3
+                # flips by a step of 0.1 px moves a landmark's mean shift by up to 0.05 px, landmarks by 6e-3
                 assert last <= 1e-2, (case.name, prefix, kind)
             if f"{prefix}nonrigid.log_likelihood" in case.arrays:
                 want = float(case.arrays[f"{prefix}nonrigid.log_likelihood"])
