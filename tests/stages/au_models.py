@@ -1,4 +1,4 @@
-"""Small, self-made model files for the face analyser: a shape model of 68 points, triangles, random predictors."""
+"""Small, self-made model files for the face analyser: a shape model of 68 points, triangles, predictors."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def damage_bytes(data: bytes, rng: np.random.Generator) -> bytes:
         changed[at:at] = changed[at : at + int(rng.integers(1, 64))]
     else:
         # Headers are at the front: aim there.
-        at = int(rng.integers(min(len(data), 400))) // 4 * 4
+        at = int(rng.integers(min(len(data) - 3, 400))) // 4 * 4
         struct.pack_into("<i", changed, at, int(rng.choice(EXTREMES)))
     return bytes(changed)
 

@@ -141,6 +141,10 @@ std::shared_ptr<const MtcnnDetector> MtcnnDetector::load(const std::filesystem::
                     throw_model_error(listing, "line " + std::to_string(line.number),
                                       line.keyword + " names no file");
                 paths[i] = listing.parent_path() / name;
+                std::error_code ignored;
+                if (!std::filesystem::is_regular_file(paths[i], ignored))
+                    throw_model_error(listing, "line " + std::to_string(line.number),
+                                      line.keyword + " names '" + name + "', which does not exist");
             }
     for (int i = 0; i < 3; ++i)
         if (paths[i].empty())

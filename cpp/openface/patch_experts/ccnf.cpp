@@ -83,23 +83,34 @@ RowMatrix symmetric_form(const RowMatrix& block, int window, int parity_y, int p
 
 }  // namespace
 
+bool CcnfExperts::LoadingLimits::spend_on_blocks(int window) {
+    const double rows = double(window * window) / 4.0;
+    multiplications -= 4.0 * (rows * rows * rows / 3.0 + 8.0 * rows * rows);
+    return multiplications >= 0.0;
+}
+
 std::unique_ptr<CcnfExperts> CcnfExperts::load(const std::vector<std::filesystem::path>& files,
                                                int landmark_count) {
     auto experts = std::make_unique<CcnfExperts>();
     experts->landmark_count_ = landmark_count;
-    for (const auto& file : files) experts->read_scale(file);
+    LoadingLimits limits;
+    for (const auto& file : files) experts->read_scale(file, limits);
+    for (std::size_t scale = 0; scale < files.size(); ++scale)
+        for (const Expert& expert : experts->experts_[scale])
+            if (expert.neuron_count > 0) experts->check_association(files[scale], expert, limits);
     const std::size_t views = experts->scales_.front().views.size();
     experts->associations_.resize(files.size() * views * experts->edges_.size());
     for (auto& association : experts->associations_) association = std::make_unique<Association>();
     return experts;
 }
 
-void CcnfExperts::read_scale(const std::filesystem::path& file) {
+void CcnfExperts::read_scale(const std::filesystem::path& file, LoadingLimits& limits) {
     BinaryReader reader(file);
     scales_.push_back(read_scale_header(reader, landmark_count_));
     check_view_count(reader, scales_);
     Scale& scale = scales_.back();
 
+    limits.weight_bytes = 2 * reader.remaining() + (std::size_t(4) << 20);
     const int window_count = reader.read_count("number of window sizes", 0, 32);
     edges_.clear();
     for (int i = 0; i < window_count; ++i) {
@@ -110,6 +121,8 @@ void CcnfExperts::read_scale(const std::filesystem::path& file) {
             reader.fail("number of edge components", "differs between window sizes");
         const int side = edges.window * edges.window;
         for (int k = 0; k < component_count; ++k) {
+            if (!limits.spend_on_blocks(edges.window))
+                reader.fail("edge components", "their factorisation takes too much work");
             const Matrix<float> component = reader.read_float_matrix("edge component");
             if (component.rows != side || component.cols != side)
                 reader.fail("edge component", "its size is not the square of the window size");
@@ -133,9 +146,10 @@ void CcnfExperts::read_scale(const std::filesystem::path& file) {
 
     const std::size_t beta_count = edges_.empty() ? 0 : edges_.front().components.size();
     std::vector<Expert> experts;
+    experts.reserve(std::min(scale.views.size() * std::size_t(landmark_count_), reader.remaining() / 20));
     for (View& view : scale.views)
         for (int i = 0; i < landmark_count_; ++i) {
-            experts.push_back(read_expert(reader, beta_count));
+            experts.push_back(read_expert(reader, beta_count, limits));
             const Expert& latest = experts.back();
             if (latest.neuron_count == 0) {
                 if (view.visible[std::size_t(i)])
@@ -143,13 +157,13 @@ void CcnfExperts::read_scale(const std::filesystem::path& file) {
                 continue;
             }
             view.confidence[std::size_t(i)] = float(reader.read_double("confidence"));
-            check_positive_definite(file, latest);
         }
     reader.expect_end();
     experts_.push_back(std::move(experts));
 }
 
-CcnfExperts::Expert CcnfExperts::read_expert(BinaryReader& reader, std::size_t beta_count) const {
+CcnfExperts::Expert CcnfExperts::read_expert(BinaryReader& reader, std::size_t beta_count,
+                                             LoadingLimits& limits) const {
     Expert expert;
     if (reader.read_int("patch expert code") != 5) reader.fail("patch expert code", "5 (CCNF) expected");
     expert.support = read_support(reader, 3, 31);
@@ -164,7 +178,11 @@ CcnfExperts::Expert CcnfExperts::read_expert(BinaryReader& reader, std::size_t b
     const std::size_t neuron_bytes = 44 + 4 * std::size_t(support) * std::size_t(support);
     if (reader.remaining() / neuron_bytes < std::size_t(expert.neuron_count))
         reader.fail("number of neurons", "more than the rest of the file can hold");
-    expert.weights.assign(std::size_t(support * support * stride), 0.0f);
+    const std::size_t weight_count = std::size_t(support * support * stride);
+    if (weight_count * sizeof(float) > limits.weight_bytes)
+        reader.fail("number of neurons", "experts of so few neurons take too much memory");
+    limits.weight_bytes -= weight_count * sizeof(float);
+    expert.weights.assign(weight_count, 0.0f);
     for (int k = 0; k < expert.neuron_count; ++k) {
         if (reader.read_int("neuron code") != 2) reader.fail("neuron code", "2 expected");
         if (reader.read_int("neuron kind") != 0)
@@ -194,14 +212,20 @@ CcnfExperts::Expert CcnfExperts::read_expert(BinaryReader& reader, std::size_t b
     return expert;
 }
 
+// The edge matrices in use are those of the last file, so every scale's experts have to go with them.
 // The published components are graph Laplacians and the betas positive, so nothing has to be factorised to
 // know.
-void CcnfExperts::check_positive_definite(const std::filesystem::path& file, const Expert& expert) const {
+void CcnfExperts::check_association(const std::filesystem::path& file, const Expert& expert,
+                                    LoadingLimits& limits) const {
     for (const Edges& edges : edges_) {
+        if (expert.betas.size() != edges.components.size())
+            throw_model_error(file, "number of edge components", "differs between the scales");
         bool obvious = true;
         for (std::size_t j = 0; j < edges.components.size(); ++j)
             obvious = obvious && expert.betas[j] >= 0.0f && edges.positive[j];
         if (obvious) continue;
+        if (!limits.spend_on_blocks(edges.window))
+            throw_model_error(file, "association matrices", "their factorisation takes too much work");
         for (int parity = 0; parity < 4; ++parity) {
             const int size = edges.components.front()[std::size_t(parity)].rows;
             if (size == 0) continue;

@@ -49,9 +49,20 @@ class CcnfExperts final : public PatchExperts {
         AlignedVector<float> matrices;
     };
 
-    void read_scale(const std::filesystem::path& file);
-    Expert read_expert(BinaryReader& reader, std::size_t beta_count) const;
-    void check_positive_definite(const std::filesystem::path& file, const Expert& expert) const;
+    // What loading may still cost. The published files need a hundredth of the work: their largest window is
+    // 15.
+    struct LoadingLimits {
+        double multiplications = 1e9;  // a few seconds
+        std::size_t weight_bytes = 0;  // for the padded weights of one file
+
+        // Takes off the factorisation of a window's blocks; false when that is too much.
+        bool spend_on_blocks(int window);
+    };
+
+    void read_scale(const std::filesystem::path& file, LoadingLimits& limits);
+    Expert read_expert(BinaryReader& reader, std::size_t beta_count, LoadingLimits& limits) const;
+    void check_association(const std::filesystem::path& file, const Expert& expert,
+                           LoadingLimits& limits) const;
     const Association* association(int scale, int view, int window) const;
     const Expert& expert(int scale, int view, int landmark) const {
         return experts_[std::size_t(scale)][std::size_t(view * landmark_count_ + landmark)];
