@@ -27,7 +27,7 @@ from pyopenface.errors import (
 )
 
 if TYPE_CHECKING:
-    from pyopenface import accessor, columns, models, plot, synchrony, table
+    from pyopenface import accessor, columns, models, plot, sources, synchrony, table, youtube
     from pyopenface.face import Face
     from pyopenface.face_analyser import AnalysedFace, FaceAnalyser
     from pyopenface.gaze_analyser import Gaze, GazeAnalyser
@@ -51,10 +51,12 @@ _HOMES = {
     "read_hog": "hog",
     "read_openface_csv": "table",
     "read_parquet": "table",
+    "sources": "",
     "synchrony": "",
     "table": "",
     "to_openface_csv": "table",
     "to_parquet": "table",
+    "youtube": "",
 }
 
 __all__ = [
@@ -86,10 +88,12 @@ __all__ = [
     "read_openface_csv",
     "read_parquet",
     "show",
+    "sources",
     "synchrony",
     "table",
     "to_openface_csv",
     "to_parquet",
+    "youtube",
 ]
 
 

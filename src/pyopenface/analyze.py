@@ -377,9 +377,11 @@ class _Analysis:
             if not shown:
                 yield from results
                 return
-            from tqdm.auto import tqdm
+            from pyopenface._progress import progress_bar
 
-            with tqdm(results, total=self.source.frame_count, unit="frame", desc=self.source.name) as bar:
+            with progress_bar(
+                results, total=self.source.frame_count, unit="frame", desc=self.source.name
+            ) as bar:
                 yield from bar
 
     def _attributes(self, postprocessed: bool) -> dict[str, Any]:

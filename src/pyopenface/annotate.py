@@ -189,9 +189,9 @@ def _progress(source: Source, shown: bool) -> Any:
 
 
 def _with_bar(frames: Any, total: int | None) -> Any:
-    from tqdm.auto import tqdm
+    from pyopenface._progress import progress_bar
 
-    with contextlib.closing(frames), tqdm(total=total, unit=" frames", desc="Drawing") as bar:
+    with contextlib.closing(frames), progress_bar(total=total, unit=" frames", desc="Drawing") as bar:
         for frame in frames:
             yield frame
             bar.update()

@@ -135,6 +135,19 @@ class Column:
     description: str
     integer: bool = False
 
+    def __str__(self) -> str:
+        facts = [f"group {self.group}"]
+        if self.unit != "-":
+            facts.append(f"in {self.unit}")
+        if math.isfinite(self.minimum) or math.isfinite(self.maximum):
+            low, high = (_PI.get(bound, f"{bound:g}") for bound in self.range)
+            facts.append(f"from {low} to {high}")
+        if self.sign:
+            facts.append(f"positive: {self.sign}")
+        if self.frame != "-":
+            facts.append(f"relative to the {self.frame}")
+        return f"{self.name}: {self.description} ({'; '.join(facts)})"
+
     @property
     def range(self) -> tuple[float, float]:
         """The smallest and the largest possible value."""

@@ -464,9 +464,11 @@ class _Bar:
             self._file = status.get("filename")
         total = status.get("total_bytes") or status.get("total_bytes_estimate")
         if self._bar is None:
-            from tqdm.auto import tqdm
+            from pyopenface._progress import progress_bar
 
-            self._bar = tqdm(total=total, unit="B", unit_scale=True, unit_divisor=1024, desc="Downloading")
+            self._bar = progress_bar(
+                total=total, unit="B", unit_scale=True, unit_divisor=1024, desc="Downloading"
+            )
         if total:
             self._bar.total = total
         self._bar.update((status.get("downloaded_bytes") or self._bar.n) - self._bar.n)
