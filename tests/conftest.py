@@ -17,7 +17,10 @@ SHARED = ROOT.parent / "shared"
 def _folder(variable: str, default: Path, what: str) -> Path:
     folder = Path(os.environ.get(variable) or default)
     if not folder.is_dir():
-        pytest.skip(f"{what} not found: set {variable} (looked in {folder})")
+        text = f"{what} not found: set {variable} (looked in {folder})"
+        if os.environ.get("PYOPENFACE_REQUIRE_WEIGHTS"):
+            pytest.fail(text)
+        pytest.skip(text)
     return folder
 
 

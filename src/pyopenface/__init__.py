@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from pyopenface._core import __version__
 
-# These share their names with their modules. Imported here, the functions are what the names stand for, whoever
-# imports the modules later.
+# These share their names with their modules. Imported here, the functions are what the names stand for,
+# whoever imports the modules later.
 from pyopenface.analyze import analyze, analyze_iter
 from pyopenface.annotate import annotate, draw_face, show
 from pyopenface.build_config import build_config
