@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import re
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pyopenface import _core
+from pyopenface.columns import Layout
 from pyopenface.engine import ActionUnits, Models, Result, Run, load_models, thread_count
 from pyopenface.errors import InputError
 from pyopenface.face import Face, faces_from_rows
@@ -140,6 +143,50 @@ def analyze(
     with open_source(_one_picture(source), **options) as opened:
         analysis = _Analysis(opened, source_options=options, **settings)
         return analysis.to_dataframe(output)
+
+
+class Summary(NamedTuple):
+    """What went into a CSV: decoded frames (or pictures), rows, and their mean confidence."""
+
+    frames: int
+    rows: int
+    confidence: float
+
+
+def write_csv(source: Any, output: str | os.PathLike[str], **settings: Any) -> Summary:
+    """Do what ``analyze(source, output=output)`` does, without the table: for programs that want the file.
+
+    Parameters
+    ----------
+    source, **settings
+        As for `analyze`, but for lists of videos.
+    output : path
+        The CSV.
+
+    Returns
+    -------
+    Summary
+        Decoded frames, rows and their mean confidence.
+
+    Raises
+    ------
+    SourceError, ModelError, InputError, OutputError
+        As for `analyze`.
+
+    Examples
+    --------
+    >>> from pyopenface.analyze import write_csv
+    >>> write_csv("interview.mp4", "interview.csv").rows  # doctest: +SKIP
+    288
+    """
+    names = ("start", "end", "every", "fps", "roi", "timestamps", "download")
+    options = {name: settings.pop(name) for name in names if name in settings}
+    analysis_settings: dict[str, Any] = {
+        "model": "auto", "models": None, "au": "dynamic", "max_faces": 1, "kind": "auto", "camera": None,
+        "wild": False, "multi_view": False, "threads": None,
+    } | settings  # fmt: skip
+    with open_source(_one_picture(source), **options) as opened:
+        return _Analysis(opened, source_options=options, **analysis_settings).to_csv(output)
 
 
 def analyze_iter(
@@ -315,6 +362,7 @@ class _Analysis:
         self.progress = progress
         self.on_frame = on_frame
         self.source_options = source_options
+        self.units: npt.NDArray[np.float64] | None = None
         program = (
             "pictures" if self.taken_as == "pictures" else "several_faces" if max_faces > 1 else "single_face"
         )
@@ -337,31 +385,60 @@ class _Analysis:
     def to_dataframe(self, output: str | os.PathLike[str] | None) -> pd.DataFrame:
         from pyopenface import table
 
-        layout = self.models.layout("image" if self.taken_as == "pictures" else "sequence")
-        keep = [self.run.columns.index("face_id" if name == "face" else name) for name in layout.names]
         blocks: list[npt.NDArray[np.float64]] = []
         files: list[str] = []
+        for result, rows in self._written(output):
+            blocks.append(rows)
+            files += [str(result.frame.path or "")] * len(rows)
+        values = np.concatenate(blocks) if blocks else np.empty((0, len(self.layout)))
+        if self.units is not None:
+            values[:, self.layout.group("aus")] = self.units
+        frame = table.to_dataframe(values, self.layout)
+        if self.taken_as == "pictures" and self.source.frame_count != 1:
+            frame.insert(0, "file", files)
+        frame.attrs.update(self._attributes(postprocessed=self.units is not None))
+        return frame
+
+    def to_csv(self, output: str | os.PathLike[str]) -> Summary:
+        """Write the CSV only: no table is kept, and pandas is not imported."""
+        confidence = self.layout.names.index("confidence")
+        frames, count, total = 0, 0, 0.0
+        for _, rows in self._written(output):
+            frames += 1
+            count += len(rows)
+            total += float(rows[:, confidence].sum())
+        return Summary(frames, count, total / count if count else math.nan)
+
+    def _written(
+        self, output: str | os.PathLike[str] | None
+    ) -> Generator[tuple[Result, npt.NDArray[np.float64]], None, None]:
+        """Each result with its rows in the order of the layout, written to the CSV if there is one. After
+        the last, `units` has the post-processed action units of all rows if there are any.
+        """
+        from pyopenface import table
+
+        layout = self.layout
+        keep = [self.run.columns.index("face_id" if name == "face" else name) for name in layout.names]
+        order = np.array(keep, np.intp)
         with contextlib.ExitStack() as stack:
             writer = stack.enter_context(table.CsvWriter(output, layout)) if output is not None else None
             for result in self._results():
-                rows = result.rows[:, keep]
-                blocks.append(rows)
-                files += [str(result.frame.path or "")] * len(rows)
+                rows = result.rows.take(order, axis=1)
                 if writer is not None:
                     writer.write_rows(rows)
+                yield result, rows
                 if self.on_frame is not None and not self._tell(result):
                     break
-            values = np.concatenate(blocks) if blocks else np.empty((0, len(keep)))
             units = self.run.finish(smooth=True) if self.au is not None and self.postprocess else None
             if units is not None:
-                values[:, layout.group("aus")] = np.hstack(units)
+                self.units = np.hstack(units)
                 if writer is not None:
                     writer.rewrite_action_units(*units)
-        frame = table.to_dataframe(values, layout)
-        if self.taken_as == "pictures" and self.source.frame_count != 1:
-            frame.insert(0, "file", files)
-        frame.attrs.update(self._attributes(postprocessed=units is not None))
-        return frame
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The columns of the table."""
+        return self.models.layout("image" if self.taken_as == "pictures" else "sequence")
 
     def _tell(self, result: Result) -> bool:
         assert self.on_frame is not None

@@ -93,13 +93,14 @@ def _output(arguments: argparse.Namespace, source: str) -> Path:
 
 
 def _extract(arguments: argparse.Namespace, source: str, output: Path) -> None:
-    from pyopenface.analyze import analyze
+    from pyopenface.analyze import write_csv
 
     began = time.perf_counter()
     # With --resume a CSV that is there means a finished one, so the rows grow under another name.
     growing = output.with_name(output.name + ".part") if arguments.resume else output
-    table = analyze(
+    summary = write_csv(
         int(source) if source.isdigit() else source,
+        growing,
         model=arguments.model,
         models=arguments.models,
         au=None if arguments.au == "none" else arguments.au,
@@ -115,16 +116,18 @@ def _extract(arguments: argparse.Namespace, source: str, output: Path) -> None:
         wild=arguments.wild,
         threads=arguments.threads,
         progress=False if arguments.quiet else None,
-        output=growing,
     )
     if growing != output:
         growing.replace(output)
     if arguments.video:
         from pyopenface.annotate import annotate
+        from pyopenface.table import read_openface_csv
 
-        annotate(source, table, arguments.video)
+        annotate(source, read_openface_csv(output), arguments.video)
     if not arguments.quiet:
         seconds = time.perf_counter() - began
-        frames = table["frame"].nunique() if "frame" in table else len(table)
-        confidence = f", mean confidence {table['confidence'].mean():.2f}" if len(table) else ""
-        print(f"{source}: {frames} frames, {len(table)} rows in {seconds:.1f} s{confidence} -> {output}")
+        confidence = f", mean confidence {summary.confidence:.2f}" if summary.rows else ""
+        print(
+            f"{source}: {summary.frames} frames, {summary.rows} rows in {seconds:.1f} s{confidence} "
+            f"-> {output}"
+        )

@@ -2,7 +2,7 @@
 
 The text of a CSV file is that of OpenFace 2.2 to the byte (tracking.md, section 12; action-units.md, 10.4).
 What a table knows about itself beside its cells travels in ``df.attrs["openface"]``: ``kind`` and
-``presence_decimals``.
+``presence_decimals``. Writing rows needs no pandas, so it is imported by the functions that do.
 """
 
 from __future__ import annotations
@@ -20,15 +20,17 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from pyopenface._core import format_rows
 from pyopenface.columns import Layout, find
 from pyopenface.errors import Error, InputError, OutputError, StateError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "CsvWriter",
@@ -91,6 +93,8 @@ def to_dataframe(
     >>> table.to_dataframe(np.zeros((2, len(layout))), layout).dtypes["frame"]
     dtype('int64')
     """
+    import pandas as pd
+
     _register_accessor()
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 2 or values.shape[1] != len(layout):
@@ -300,6 +304,8 @@ class CsvWriter:
 
 def _decimals_of(df: pd.DataFrame, presence_decimals: int | None) -> list[int | None]:
     """Printed decimals of every column, None for those that OpenFace doesn't have."""
+    import pandas as pd
+
     if presence_decimals is None:
         presence_decimals = df.attrs.get("openface", {}).get("presence_decimals") or 1
     picture = "face" in df.columns and "frame" not in df.columns
@@ -461,6 +467,8 @@ def read_openface_csv(path: PathLike) -> pd.DataFrame:
     >>> table.read_openface_csv("old.csv")["AU12_r"].tolist()
     [2.5]
     """
+    import pandas as pd
+
     _register_accessor()
     path = Path(path)
     text = _read_text(path)
