@@ -1,0 +1,58 @@
+"""The same pixels give the same bits: with every instruction set, with one thread or two."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pyopenface import _core
+
+RUN = """
+import hashlib, itertools, sys
+import numpy as np
+import pyopenface
+from pyopenface import _core
+from pyopenface.sources import open_source
+
+video, models, program, threads, frames = sys.argv[1:]
+_core._set_instruction_set(program)
+faces = 4 if "multi" in video else 1
+with open_source(video) as source:
+    pictures = (frame.image for frame in itertools.islice(iter(source), int(frames)))
+    table = pyopenface.analyze(
+        pictures, models=models, model="clnf", max_faces=faces, fps=30.0, threads=int(threads), progress=False
+    )
+values = table.to_numpy(np.float64)
+print(len(values), hashlib.sha256(values.tobytes()).hexdigest())
+"""
+
+VIDEOS = {"default.wmv": 24, "multi_face_h264.avi": 10}  # frames: the portable path is slow
+
+
+def run(video: Path, models: Path, instruction_set: str, threads: int, frames: int) -> str:
+    arguments = [str(video), str(models), instruction_set, str(threads), str(frames)]
+    result = subprocess.run(
+        [sys.executable, "-c", RUN, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_instruction_sets_and_threads_give_identical_rows(name: str, samples: Path, models: Path) -> None:
+    frames = VIDEOS[name]
+    sets = _core._available_instruction_sets()
+    want = run(samples / name, models, _core._instruction_set(), 1, frames)
+    assert int(want.split()[0]) >= frames
+    assert run(samples / name, models, _core._instruction_set(), 2, frames) == want
+    for instruction_set in sets:
+        if instruction_set != _core._instruction_set():
+            assert run(samples / name, models, instruction_set, 2, frames) == want, instruction_set
