@@ -149,6 +149,8 @@ class OpenFaceAccessor:
         ids = self._ids()
         faces = self.faces
         if face_id is None:
+            if not faces:
+                return np.zeros(0, np.int64)
             if len(faces) != 1:
                 raise InputError(f"face_id: say which; the faces are {', '.join(map(repr, faces))}")
             face_id = faces[0]

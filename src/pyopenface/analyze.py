@@ -26,6 +26,8 @@ from pyopenface.sources import ImageSource, Source, open_source
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pyopenface.batch import OnError
+
 __all__ = ["analyze", "analyze_iter"]
 
 Kind = Literal["auto", "video", "pictures"]
@@ -59,6 +61,9 @@ def analyze(
     progress: bool | None = None,
     on_frame: OnFrame | None = None,
     output: str | os.PathLike[str] | None = None,
+    rgb: bool = False,
+    on_error: OnError = "raise",
+    workers: int = 1,
     download: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
     """Analyse the faces in a video or in pictures.
@@ -99,7 +104,16 @@ def analyze(
     on_frame : callable, optional
         ``on_frame(number, timestamp, faces)`` for every frame; returning False ends the analysis.
     output : path, optional
-        Also write OpenFace's CSV there, row by row: an interrupted run leaves its finished rows.
+        Also write OpenFace's CSV there, row by row: an interrupted run leaves its finished rows. For a list
+        of videos a folder with a CSV for each.
+    rgb : bool
+        True if the arrays have the channel order R, G, B (PIL, imageio, PyAV); OpenCV's is B, G, R.
+    on_error : {"raise", "skip"}
+        In a list of videos: stop at one that can't be read, or leave it out, log a warning and note it in
+        ``df.attrs["failed"]``.
+    workers : int
+        In a list of videos: how many to analyse at a time. Memory holds all rows of all videos; for thousands
+        of videos use ``pyopenface extract``, or a loop.
     download
         Options for downloads, see `pyopenface.youtube.fetch`.
 
@@ -129,7 +143,7 @@ def analyze(
     """
     options: dict[str, Any] = {
         "start": start, "end": end, "every": every, "fps": fps, "roi": roi, "timestamps": timestamps,
-        "download": download,
+        "rgb": rgb, "download": download,
     }  # fmt: skip
     settings: dict[str, Any] = {
         "model": model, "models": models, "au": au, "postprocess": postprocess, "max_faces": max_faces,
@@ -137,9 +151,11 @@ def analyze(
         "threads": threads, "progress": progress, "on_frame": on_frame,
     }  # fmt: skip
     if _is_list_of_videos(source):
-        if output is not None:
-            raise InputError("output: give one file per video; analyse the videos one by one")
-        return _analyze_list(source, options, settings)
+        from pyopenface.batch import analyze_videos
+
+        return analyze_videos(
+            source, output=output, on_error=on_error, workers=workers, **options, **settings
+        )
     with open_source(_one_picture(source), **options) as opened:
         analysis = _Analysis(opened, source_options=options, **settings)
         return analysis.to_dataframe(output)
@@ -247,7 +263,7 @@ def analyze_iter(
                 yield (
                     result.frame.number,
                     result.frame.timestamp,
-                    faces_from_rows(result.rows, names, result.accepted),
+                    faces_from_rows(result.rows, names, result.accepted, result.likelihoods),
                 )
 
 
@@ -270,22 +286,6 @@ def _one_picture(source: Any) -> Any:
     ):
         return source[np.newaxis, ..., :3] if source.ndim == 3 else source[np.newaxis]
     return source
-
-
-def _analyze_list(
-    paths: Sequence[Any], options: Mapping[str, Any], settings: Mapping[str, Any]
-) -> pd.DataFrame:
-    import pandas as pd
-
-    tables = []
-    for path in paths:
-        with open_source(path, **options) as opened:
-            table = _Analysis(opened, source_options=options, **settings).to_dataframe(None)
-        table.insert(0, "file", os.fspath(path))
-        tables.append(table)
-    joined = pd.concat(tables, ignore_index=True)
-    joined.attrs = dict(tables[0].attrs) | {"input": [os.fspath(path) for path in paths]}
-    return joined
 
 
 def _looks_like_a_video(source: ImageSource) -> bool:
@@ -349,8 +349,8 @@ class _Analysis:
             raise InputError(f"au={au!r}: expected 'dynamic', 'static' or None")
         if isinstance(max_faces, bool) or max_faces != int(max_faces) or max_faces < 1:
             raise InputError(f"max_faces={max_faces!r}: expected a whole number, 1 or more")
-        if camera is not None and (len(camera) != 4 or not np.isfinite(camera).all() or min(camera[:2]) <= 0):
-            raise InputError(f"camera={camera!r}: expected fx, fy, cx, cy in pixels")
+        if camera is not None:
+            camera = _checked_camera(camera)
         self.source = source
         self.taken_as = _taken_as(source, kind)
         # Only the single-face program calibrates action units to the person; OpenFace's others are static.
@@ -417,6 +417,11 @@ class _Analysis:
         """
         from pyopenface import table
 
+        if output is not None and Path(output).suffix.lower() in (".parquet", ".pq", ".feather", ".xlsx"):
+            raise InputError(
+                f"output={os.fspath(output)!r}: this is written row by row as CSV; for Parquet use "
+                "pyopenface.to_parquet(df, path) on the result"
+            )
         layout = self.layout
         keep = [self.run.columns.index("face_id" if name == "face" else name) for name in layout.names]
         order = np.array(keep, np.intp)
@@ -442,7 +447,7 @@ class _Analysis:
 
     def _tell(self, result: Result) -> bool:
         assert self.on_frame is not None
-        faces = faces_from_rows(result.rows, self.run.columns, result.accepted)
+        faces = faces_from_rows(result.rows, self.run.columns, result.accepted, result.likelihoods)
         return self.on_frame(result.frame.number, result.frame.timestamp, faces) is not False
 
     def _results(self) -> Iterator[Result]:
@@ -463,7 +468,10 @@ class _Analysis:
 
     def _attributes(self, postprocessed: bool) -> dict[str, Any]:
         run = self.run
-        return {
+        options = {k: v for k, v in self.source_options.items() if v is not None and k != "download"}
+        if not isinstance(options.get("timestamps", ""), str):
+            del options["timestamps"]  # they stand in the table
+        attributes = {
             "version": _core.__version__,
             "input": str(self.source.path or self.source.name),
             "decoder": self.source.decoder,
@@ -488,10 +496,31 @@ class _Analysis:
             },
             "threads": run.threads,
             "instruction_set": _core._instruction_set(),
-            "source_options": {
-                k: v for k, v in self.source_options.items() if v is not None and k != "download"
-            },
+            "source_options": options,
         }
+        plain: dict[str, Any] = _plain(attributes)
+        return plain
+
+
+def _checked_camera(camera: Sequence[float]) -> Camera:
+    try:
+        fx, fy, cx, cy = (float(value) for value in camera)
+    except (TypeError, ValueError):
+        fx = fy = cx = cy = math.nan
+    if not np.isfinite((fx, fy, cx, cy)).all() or min(fx, fy) <= 0:
+        raise InputError(f"camera={camera!r}: expected fx, fy, cx, cy in pixels")
+    return fx, fy, cx, cy
+
+
+def _plain(value: Any) -> Any:
+    """What can be written as JSON and compared: pandas compares and copies ``df.attrs`` all the time."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, str | bool | int | float) else str(value)
 
 
 def _whole_camera(source: Source) -> Camera:

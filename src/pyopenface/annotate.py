@@ -13,7 +13,7 @@ import numpy as np
 from pyopenface.drawing import FaceTable, Layers, draw_face, draw_marks
 from pyopenface.encoding import Mp4Writer, OverlayWriter, save_overlay_image
 from pyopenface.errors import Error, InputError
-from pyopenface.sources import Source, open_source, prefetch
+from pyopenface.sources import Image, Source, default_camera, open_source, prefetch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,15 +98,18 @@ def annotate(
     target = Path(path)
     layers = Layers(landmarks, eyes, gaze, head_box, ids, action_units)
     faces = FaceTable.from_dataframe(df)
-    rows = faces.rows_by_frame()
+    rows: dict[Any, list[int]] = _rows_by_picture(df) or {**faces.rows_by_frame()}
     with _open(source, df, options) as frames:
-        camera = _shifted(camera or _camera_of(df), frames.offset) or frames.camera()
+        # Pictures of different sizes each have their own guess.
+        known = None if frames.is_images else frames.camera()
+        camera = _shifted(camera or _camera_of(df), frames.offset) or known
         shift = np.array(frames.offset, dtype=np.float64)
         _refuse_to_overwrite(frames, target)
         ahead = contextlib.closing(_progress(frames, progress))
         with ahead as stream, contextlib.ExitStack() as stack:
             writer: Mp4Writer | None = None
             origin = 0.0
+            size: tuple[int, ...] | None = None
             for index, frame in enumerate(stream):
                 if writer is None:
                     origin = frame.timestamp
@@ -120,11 +123,14 @@ def annotate(
                         )
                     )
                 image = frame.image.copy()
-                for row in rows.get(frame.number, ()):
+                for row in rows.get(frame.number, ()) or rows.get(str(frame.path), ()):
                     marks = faces.marks(row)
                     if shift.any():
                         _move(marks, -shift)
-                    draw_marks(image, marks, camera, layers)
+                    draw_marks(image, marks, camera or default_camera(image.shape[1], image.shape[0]), layers)
+                if frames.is_images:
+                    size = size or image.shape[:2]
+                    image = _fitted(image, size)
                 writer.write(image, _time(frames, frame.timestamp - origin, index))
             if writer is None:
                 raise InputError("the chosen part of the source has no frame")
@@ -137,6 +143,32 @@ def _open(source: Any, df: pd.DataFrame, options: dict[str, Any]) -> Source:
     remembered = df.attrs.get("source_options") or {}
     kept = {name: remembered[name] for name in _SOURCE_OPTIONS if remembered.get(name) is not None}
     return open_source(source, **{**kept, **options})
+
+
+def _rows_by_picture(df: pd.DataFrame) -> dict[Any, list[int]]:
+    """Say which rows belong to which file in a table of several pictures; empty for other tables."""
+    if "file" not in df.columns or "frame" in df.columns:
+        return {}
+    rows: dict[Any, list[int]] = {}
+    for row, file in enumerate(df["file"]):
+        rows.setdefault(file, []).append(row)
+    return rows
+
+
+def _fitted(image: Image, size: tuple[int, ...]) -> Image:
+    """Scale a picture into a size (height, width), with black borders: all frames of a video have one."""
+    if image.shape[:2] == size:
+        return image
+    scale = min(size[0] / image.shape[0], size[1] / image.shape[1])
+    height, width = (max(1, round(scale * length)) for length in image.shape[:2])
+    import cv2
+
+    canvas = np.zeros((*size, 3), np.uint8)
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    canvas[top : top + height, left : left + width] = cv2.resize(
+        image, (width, height), interpolation=cv2.INTER_AREA
+    )
+    return canvas
 
 
 def _camera_of(df: pd.DataFrame) -> tuple[float, float, float, float] | None:

@@ -8,7 +8,6 @@ or more threads. The rows are the same, bit for bit, whatever the number of thre
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import threading
 from collections.abc import Callable, Generator, Iterable
@@ -22,6 +21,7 @@ import numpy.typing as npt
 
 from pyopenface import _core, columns
 from pyopenface import models as model_files
+from pyopenface._manifest import sha256_of
 from pyopenface.errors import InputError
 from pyopenface.sources.base import Frame, Source, default_camera
 from pyopenface.sources.read_ahead import ahead, prefetch
@@ -85,7 +85,7 @@ class Models:
     @cached_property
     def sha256(self) -> dict[str, str]:
         """The checksum of every file that was read, by file name."""
-        return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in self.files}
+        return {str(path): sha256_of(path) for path in self.files}
 
 
 _loaded: dict[tuple[str, str], Any] = {}
@@ -178,6 +178,8 @@ class Result:
         float32 (k, 4464) if asked for.
     aligned : list of numpy.ndarray
         The aligned faces if asked for.
+    likelihoods : list of numpy.ndarray
+        Per face the likelihood of every landmark, see `Face.landmark_likelihoods`.
     """
 
     frame: Frame
@@ -185,6 +187,7 @@ class Result:
     accepted: list[bool]
     fhog: npt.NDArray[np.float32] | None = None
     aligned: list[npt.NDArray[np.uint8]] = field(default_factory=list)
+    likelihoods: list[npt.NDArray[np.float32]] | None = None
 
 
 class Run:
@@ -272,8 +275,8 @@ class Run:
         )
         if isinstance(values, tuple):
             rows, fhog, aligned = values
-            return Result(frame, rows, fitted.accepted, fhog, aligned)
-        return Result(frame, values, fitted.accepted)
+            return Result(frame, rows, fitted.accepted, fhog, aligned, fitted.landmark_likelihoods)
+        return Result(frame, values, fitted.accepted, likelihoods=fitted.landmark_likelihoods)
 
     def _camera_for(self, source: Source, frame: Frame) -> tuple[float, float, float, float]:
         if self.camera is not None:

@@ -51,6 +51,7 @@ def register(subparsers: Any) -> None:
     )
     parser.add_argument("--wild", action="store_true", help="OpenFace's settings for difficult images")
     parser.add_argument("--threads", type=int, help="default: as many as this process may use, at most 4")
+    parser.add_argument("--workers", type=int, default=1, help="videos to analyse at a time (default 1)")
     parser.add_argument("--video", metavar="OUT.mp4", help="also write an annotated video (one input)")
     parser.add_argument("--resume", action="store_true", help="leave out inputs whose CSV is already there")
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
@@ -59,47 +60,61 @@ def register(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; exit code 1 if an input failed."""
-    from pyopenface.errors import Error, InputError
+    from pyopenface.batch import each
+    from pyopenface.errors import InputError
 
     if len(arguments.inputs) > 1 and arguments.video:
         raise InputError("--video goes with one input")
-    failed = 0
-    for source in arguments.inputs:
-        output = _output(arguments, source)
+    outputs = _outputs(arguments)
+
+    def work(number: int, threads: int | None, hook: Any) -> None:
+        source, output = arguments.inputs[number], outputs[number]
         if arguments.resume and output.exists():
             print(f"{source}: {output} is there, left out", file=sys.stderr)
+            return
+        _extract(arguments, source, output, arguments.threads or threads, hook)
+
+    failed = 0
+    for error in each(work, len(outputs), arguments.workers):
+        if error is None:
             continue
-        try:
-            _extract(arguments, source, output)
-        except Error as error:
-            if len(arguments.inputs) == 1:
-                raise
-            print(f"pyopenface: {error}", file=sys.stderr)
-            failed += 1
+        if len(outputs) == 1:
+            raise error
+        print(f"pyopenface: {error}", file=sys.stderr)
+        failed += 1
     if failed:
         print(f"pyopenface: {failed} of {len(arguments.inputs)} inputs failed", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _output(arguments: argparse.Namespace, source: str) -> Path:
-    stem = Path(source.rstrip("/").rsplit("/", 1)[-1]).stem or "output"
-    if arguments.output is None:
-        return Path(f"{stem}.csv")
-    output = Path(arguments.output)
-    if len(arguments.inputs) > 1 or output.is_dir():
-        output.mkdir(parents=True, exist_ok=True)
-        return output / f"{stem}.csv"
-    return output
+def _outputs(arguments: argparse.Namespace) -> list[Path]:
+    """The CSV of every input; their folders are made."""
+    from pyopenface.batch import csv_names
+
+    if arguments.output is not None and len(arguments.inputs) == 1 and not Path(arguments.output).is_dir():
+        return [Path(arguments.output)]
+    folder = Path(arguments.output or ".")
+    outputs = [folder / name for name in csv_names(arguments.inputs)]
+    for output in outputs:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    return outputs
 
 
-def _extract(arguments: argparse.Namespace, source: str, output: Path) -> None:
+def _extract(
+    arguments: argparse.Namespace, source: str, output: Path, threads: int | None, hook: Any
+) -> None:
     from pyopenface.analyze import write_csv
 
     began = time.perf_counter()
+    opened = int(source) if source.isdigit() else source
+    part: dict[str, Any] = {
+        "start": arguments.start, "end": arguments.end, "every": arguments.every, "fps": arguments.fps,
+    }  # fmt: skip
+    camera = None if arguments.camera is None else tuple(arguments.camera)
     # With --resume a CSV that is there means a finished one, so the rows grow under another name.
     growing = output.with_name(output.name + ".part") if arguments.resume else output
     summary = write_csv(
-        int(source) if source.isdigit() else source,
+        opened,
         growing,
         model=arguments.model,
         models=arguments.models,
@@ -107,15 +122,13 @@ def _extract(arguments: argparse.Namespace, source: str, output: Path) -> None:
         postprocess=not arguments.no_postprocess,
         max_faces=arguments.max_faces,
         kind=arguments.kind,
-        start=arguments.start,
-        end=arguments.end,
-        every=arguments.every,
-        fps=arguments.fps,
+        **part,
         roi=arguments.roi,
-        camera=None if arguments.camera is None else tuple(arguments.camera),
+        camera=camera,
         wild=arguments.wild,
-        threads=arguments.threads,
-        progress=False if arguments.quiet else None,
+        threads=threads,
+        progress=False if arguments.quiet or arguments.workers > 1 else None,
+        on_frame=hook,
     )
     if growing != output:
         growing.replace(output)
@@ -123,7 +136,7 @@ def _extract(arguments: argparse.Namespace, source: str, output: Path) -> None:
         from pyopenface.annotate import annotate
         from pyopenface.table import read_openface_csv
 
-        annotate(source, read_openface_csv(output), arguments.video)
+        annotate(opened, read_openface_csv(output), arguments.video, camera=camera, **part)
     if not arguments.quiet:
         seconds = time.perf_counter() - began
         confidence = f", mean confidence {summary.confidence:.2f}" if summary.rows else ""

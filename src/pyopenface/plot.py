@@ -67,7 +67,7 @@ def _panels(ax: Any, rows: int, columns: int, size: tuple[float, float], **optio
 def _faces(df: pd.DataFrame, faces: Sequence[Hashable] | None) -> list[Any]:
     known = df.openface.faces
     if len(known) == 0:
-        raise InputError("the table has no rows to draw")
+        raise InputError("the table has no rows to draw: no face was found")
     for face_id in faces or ():
         if face_id not in known:
             raise InputError(f"faces: there is no face {face_id!r}; the faces are {known}")
@@ -465,6 +465,7 @@ def face(
     >>> plot.face(df, frame=7).get_title()
     'face 0, frame 7'
     """
+    _faces(df, None)
     rows = df.openface.face(face_id)
     points = df.openface.landmarks(face_id, missing="keep")
     if points.shape[1] != 68:

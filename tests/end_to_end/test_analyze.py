@@ -35,7 +35,7 @@ def test_attrs_say_how_the_numbers_came_about(table: pd.DataFrame) -> None:
     attrs = table.attrs
     assert attrs["model"] == "clnf"
     assert attrs["action_units"] == {"kind": "dynamic", "postprocessed": True}
-    assert attrs["camera"] == (500.0, 500.0, 320.0, 240.0)
+    assert attrs["camera"] == [500.0, 500.0, 320.0, 240.0]
     assert any(name.endswith("main_clnf_general.txt") for name in attrs["model_files"])
     assert all(len(checksum) == 64 for checksum in attrs["model_files"].values())
     assert "OpenCV" in attrs["decoder"]

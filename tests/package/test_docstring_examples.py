@@ -10,6 +10,7 @@ import pytest
 
 MODULES = [
     "accessor",
+    "batch",
     "build_config",
     "columns",
     "face_analyser",
