@@ -1,6 +1,7 @@
 // LandmarkModel, LandmarkParameters, FaceTracking, Observer: the pipeline as the Python layer drives it. The
 // GIL is released while the engine works; each object has a lock of its own, so calls from several threads
 // take turns.
+#include <algorithm>
 #include <cmath>
 #include <mutex>
 
@@ -109,6 +110,23 @@ std::vector<float> by_axis(const PointArray& points) {
     for (int axis = 0; axis < 3; ++axis)
         for (py::ssize_t i = 0; i < points.shape(0); ++i) result.push_back(*points.data(i, axis));
     return result;
+}
+
+// Which landmarks a head with this rotation (Euler angles, radians) shows: those of the nearest view of the
+// finest scale (tracking.md, section 6). Only drawings ask for it.
+py::array_t<bool> visible_landmarks(const LandmarkModel& model, float rx, float ry, float rz) {
+    const openface::PatchExperts& experts = *model.face.experts;
+    const int scale = int(experts.scales().size()) - 1;
+    openface::GlobalParameters rotation;
+    rotation.rx = rx;
+    rotation.ry = ry;
+    rotation.rz = rz;
+    const int view = experts.nearest_view(scale, rotation);
+    const std::vector<std::uint8_t>& flags =
+        experts.scales()[std::size_t(scale)].views[std::size_t(view)].visible;
+    py::array_t<bool> visible{py::ssize_t(flags.size())};
+    std::transform(flags.begin(), flags.end(), visible.mutable_data(), [](auto flag) { return flag != 0; });
+    return visible;
 }
 
 struct AlignmentRequest {
@@ -222,7 +240,8 @@ void register_pipeline(py::module_& module) {
         .def_property_readonly("mode_count", [](const LandmarkModel& m) { return m.face.pdm->mode_count(); })
         .def_property_readonly("expert_kind",
                                [](const LandmarkModel& m) { return std::string(m.face.experts->kind()); })
-        .def_property_readonly("has_eyes", &LandmarkModel::has_eyes);
+        .def_property_readonly("has_eyes", &LandmarkModel::has_eyes)
+        .def("visible_landmarks", &visible_landmarks, py::arg("rx"), py::arg("ry"), py::arg("rz"));
 
     py::class_<MtcnnDetector, std::shared_ptr<MtcnnDetector>>(module, "MtcnnModel",
                                                               "The weights of the face detector.")
@@ -240,10 +259,12 @@ void register_pipeline(py::module_& module) {
              }),
              py::arg("main_file"))
         .def_property_readonly("files", &FaceAnalyserModel::files)
-        .def_property_readonly("intensity_names",
-                               [](const FaceAnalyserModel& m) { return unit_names(m.predictors().intensities()); })
-        .def_property_readonly("presence_names",
-                               [](const FaceAnalyserModel& m) { return unit_names(m.predictors().presences()); });
+        .def_property_readonly(
+            "intensity_names",
+            [](const FaceAnalyserModel& m) { return unit_names(m.predictors().intensities()); })
+        .def_property_readonly("presence_names", [](const FaceAnalyserModel& m) {
+            return unit_names(m.predictors().presences());
+        });
 
     module.def(
         "estimate_gaze",
@@ -256,7 +277,8 @@ void register_pipeline(py::module_& module) {
             for (int eye = 0; eye < 2; ++eye) {
                 std::vector<float> own(3 * 28);
                 for (int axis = 0; axis < 3; ++axis)
-                    for (int i = 0; i < 28; ++i) own[std::size_t(axis * 28 + i)] = *eyes.data(eye * 28 + i, axis);
+                    for (int i = 0; i < 28; ++i)
+                        own[std::size_t(axis * 28 + i)] = *eyes.data(eye * 28 + i, axis);
                 gaze[eye] = openface::estimate_gaze(own.data(), points.data(), pose, eye);
             }
             return py::make_tuple(gaze[0], gaze[1], openface::gaze_angle(gaze[0], gaze[1]));

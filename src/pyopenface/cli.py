@@ -28,7 +28,7 @@ from pyopenface.errors import Error
 __all__ = ["main"]
 
 #: Modules with a ``register(subparsers)``, in the order of the help text.
-COMMAND_MODULES = ("pyopenface.extract", "pyopenface._models_commands")
+COMMAND_MODULES = ("pyopenface.extract", "pyopenface.compat", "pyopenface._models_commands")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

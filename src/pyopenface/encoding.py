@@ -389,8 +389,9 @@ def save_overlay_image(path: Path, image: Image) -> None:
     """
     import cv2
 
+    settings = [cv2.IMWRITE_JPEG_QUALITY, 95] if path.suffix.lower() in (".jpg", ".jpeg") else []
     try:
-        done, data = cv2.imencode(path.suffix, image, [cv2.IMWRITE_JPEG_QUALITY, 95])
+        done, data = cv2.imencode(path.suffix, image, settings)
     except cv2.error as error:
         raise OutputError(f"{path}: pictures can't be written as '{path.suffix}'") from error
     if not done:
