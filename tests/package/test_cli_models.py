@@ -164,7 +164,7 @@ def test_a_command_can_take_its_line_as_it_was_typed(monkeypatch: pytest.MonkeyP
     received: list[str] = []
 
     def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-        parser = subparsers.add_parser("FeatureExtraction", add_help=False, prefix_chars="\0")
+        parser = subparsers.add_parser("AsTyped", add_help=False, prefix_chars="\0")
         parser.add_argument("arguments", nargs="*")
         parser.set_defaults(run=lambda arguments: received.extend(arguments.arguments) or 7)
 
@@ -173,7 +173,7 @@ def test_a_command_can_take_its_line_as_it_was_typed(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(cli, "COMMAND_MODULES", (*cli.COMMAND_MODULES, module.__name__))
     line = ["-f", "a.avi", "-f", "b.avi", "-2Dfp", "-h", "-vis-track", "-fx", "500", "--version"]
-    assert cli.main(["FeatureExtraction", *line]) == 7
+    assert cli.main(["AsTyped", *line]) == 7
     assert received == line
 
 
