@@ -175,8 +175,11 @@ class PyObserver {
         }
         if (!fhog && !request.wanted) return rows;
         py::object fhog_array = py::none();
-        if (fhog)
-            fhog_array = to_array(std::span<const float>(descriptors)).reshape({count, py::ssize_t(-1)});
+        if (fhog) {
+            // Not left to reshape(-1): a frame without faces has no size to divide.
+            const py::ssize_t width = count > 0 ? py::ssize_t(descriptors.size()) / count : 0;
+            fhog_array = to_array(std::span<const float>(descriptors)).reshape({count, width});
+        }
         py::list images;
         for (const openface::ImageU8& image : faces) {
             std::vector<py::ssize_t> shape{image.height(), image.width()};
