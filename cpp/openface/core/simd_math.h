@@ -33,4 +33,29 @@ OPENFACE_INLINE F8 logistic(F8 x) {
     return one / (one + exp(-x));
 }
 
+#if defined(OPENFACE_ISA_AVX512)
+// The same for sixteen lanes.
+OPENFACE_INLINE F16 exp(F16 x) {
+    x = F16(_mm512_min_ps(_mm512_max_ps(__m512(x), _mm512_set1_ps(-87.0f)), _mm512_set1_ps(88.0f)));
+    const F16 magic = broadcast16(12582912.0f);
+    const F16 n = (x * broadcast16(1.44269504088896341f) + magic) - magic;
+    F16 r = fma(n, broadcast16(-0.693359375f), x);
+    r = fma(n, broadcast16(2.12194440054690583e-4f), r);
+    F16 p = broadcast16(1.0f / 5040.0f);
+    p = fma(p, r, broadcast16(1.0f / 720.0f));
+    p = fma(p, r, broadcast16(1.0f / 120.0f));
+    p = fma(p, r, broadcast16(1.0f / 24.0f));
+    p = fma(p, r, broadcast16(1.0f / 6.0f));
+    p = fma(p, r, broadcast16(0.5f));
+    p = fma(p, r, broadcast16(1.0f));
+    p = fma(p, r, broadcast16(1.0f));
+    const __m512i exponent = _mm512_add_epi32(_mm512_cvttps_epi32(__m512(n)), _mm512_set1_epi32(127));
+    return p * F16(_mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23)));
+}
+OPENFACE_INLINE F16 logistic(F16 x) {
+    const F16 one = broadcast16(1.0f);
+    return one / (one + exp(-x));
+}
+#endif
+
 }  // namespace openface::OPENFACE_ISA

@@ -142,6 +142,19 @@ OPENFACE_INLINE void correlate_all_neurons(const float* compact, int length, int
     }
 }
 
+// V vectors of a matrix times a vector: columns are `height` floats apart.
+template <int V>
+OPENFACE_INLINE void matrix_product(const float* columns, int height, const float* input, int length,
+                                    float* output) {
+    F8 total[V];
+    for (int v = 0; v < V; ++v) total[v] = zero();
+    for (int j = 0; j < length; ++j, columns += height) {
+        const F8 factor = broadcast(input[j]);
+        for (int v = 0; v < V; ++v) total[v] = fma(load(columns + 8 * v), factor, total[v]);
+    }
+    for (int v = 0; v < V; ++v) store(output + 8 * v, total[v]);
+}
+
 }  // namespace
 
 void ccnf_neuron_responses(float* area, int area_stride, int window, int support, const CcnfNeurons& neurons,
@@ -185,16 +198,16 @@ void ccnf_neuron_responses(float* area, int area_stride, int window, int support
                 done += lane_count;
             }
         }
-        for (int i = 0; i < used; i += 8) {
-            F8 response = load(responses + i);
-            const F8 mean = load(means + i), reciprocal = load(reciprocals + i);
+        for (int i = 0; i < used; i += lane_count) {
+            Lanes response = load_lanes(responses + i);
+            const Lanes mean = load_lanes(means + i), reciprocal = load_lanes(reciprocals + i);
             for (int n = 0; n < batch.count; ++n) {
                 const float factor = neurons.twice_alphas[first + n];
                 if (factor == 0.0f) continue;
-                const F8 centred = fma(-mean, broadcast(neurons.weight_sums[first + n]),
-                                       load(correlation + n * positions + i));
-                const F8 z = fma(centred, reciprocal, broadcast(neurons.biases[first + n]));
-                response = fma(broadcast(factor), logistic(z), response);
+                const Lanes centred = fma(-mean, broadcast_lanes(neurons.weight_sums[first + n]),
+                                          load_lanes(correlation + n * positions + i));
+                const Lanes z = fma(centred, reciprocal, broadcast_lanes(neurons.biases[first + n]));
+                response = fma(broadcast_lanes(factor), logistic(z), response);
             }
             store(responses + i, response);
         }
@@ -233,21 +246,22 @@ void ccnf_associate(const float* responses, int window, const float* matrices, f
                     input[y * cols + x] = x == middle ? left : parity_x == 0 ? left + right : left - right;
                 }
             }
-            for (int i = 0; i < length; i += 32) {
-                F8 t0 = zero(), t1 = zero(), t2 = zero(), t3 = zero();
-                const int left = height - i;
-                for (int j = 0; j < length; ++j) {
-                    const float* column = matrices + j * height + i;
-                    const F8 v = broadcast(input[j]);
-                    t0 = fma(load(column), v, t0);
-                    if (left > 8) t1 = fma(load(column + 8), v, t1);
-                    if (left > 16) t2 = fma(load(column + 16), v, t2);
-                    if (left > 24) t3 = fma(load(column + 24), v, t3);
+            for (int i = 0; i < height;) {
+                const int left = (height - i) / 8;
+                const float* columns = matrices + i;
+                if (left >= 5) {
+                    matrix_product<5>(columns, height, input, length, output + i);
+                    i += 40;
+                } else if (left == 4) {
+                    matrix_product<4>(columns, height, input, length, output + i);
+                    i += 32;
+                } else if (left >= 2) {
+                    matrix_product<2>(columns, height, input, length, output + i);
+                    i += 16;
+                } else {
+                    matrix_product<1>(columns, height, input, length, output + i);
+                    i += 8;
                 }
-                store(output + i, t0);
-                if (left > 8) store(output + i + 8, t1);
-                if (left > 16) store(output + i + 16, t2);
-                if (left > 24) store(output + i + 24, t3);
             }
             matrices += length * height;
             for (int y = 0; y < rows; ++y) {
@@ -280,13 +294,16 @@ void ccnf_associate(const float* responses, int window, const float* matrices, f
 
 void ccnf_write_map(const float* values, int window, float factor, float* map, int stride) {
     const int count = window * window;
+    F8 minima = zero();
+    for (int i = 0; i < count; i += 8)
+        minima = min(select(iota() + i < count, load(values + i), zero()), minima);
     float lowest = 0.0f;
-    for (int i = 0; i < count; ++i) lowest = values[i] < lowest ? values[i] : lowest;
-    for (int y = 0; y < window; ++y) {
-        float* row = map + y * stride;
-        for (int x = 0; x < window; ++x) row[x] = (values[y * window + x] - lowest) * factor;
-        for (int x = window; x < stride; ++x) row[x] = 0.0f;
-    }
+    for (int lane = 0; lane < 8; ++lane) lowest = minima[lane] < lowest ? minima[lane] : lowest;
+    for (int y = 0; y < window; ++y)
+        for (int x = 0; x < stride; x += 8) {
+            const F8 v = (load(values + y * window + x) - broadcast(lowest)) * broadcast(factor);
+            store(map + y * stride + x, select(iota() + x < window, v, zero()));
+        }
 }
 
 }  // namespace openface::OPENFACE_ISA

@@ -104,7 +104,8 @@ void Pdm::prepare(PdmScratch& scratch) const {
     if (scratch.columns.size() < 24 * stride) scratch.columns.resize(24 * stride);
     if (scratch.hessian.size() < (6 + std::size_t(m_)) * height + 8)
         scratch.hessian.resize((6 + std::size_t(m_)) * height + 8);
-    if (scratch.gradient.size() < height) scratch.gradient.resize(height);
+    if (scratch.factor.size() < 2 * (6 + std::size_t(m_)) * height)
+        scratch.factor.resize(2 * (6 + std::size_t(m_)) * height);
     if (scratch.increment.size() < height) scratch.increment.resize(height);
 }
 
@@ -178,7 +179,7 @@ std::span<const float> Pdm::solve_step(const GlobalParameters& g, const float* l
         hessian[k * height + k] += strength;
         x[k] = float(double(x[k]) - double(strength) * double(local[k - 6]));
     }
-    if (!solve_cholesky(hessian, size, height, x)) std::fill(x, x + size, 0.0f);
+    if (!solve_cholesky(hessian, size, height, scratch.factor.data(), x)) std::fill(x, x + size, 0.0f);
     return {x, std::size_t(size)};
 }
 

@@ -29,10 +29,10 @@ struct WeightedModes {
 
 // Working memory of one fit; sized by Pdm::prepare and reused.
 struct PdmScratch {
-    AlignedVector<float> shape3d;   // 3 * stride
-    AlignedVector<float> columns;   // see pdm.kernels.cpp
-    AlignedVector<float> hessian;   // (6 + m) columns of a padded height
-    AlignedVector<float> gradient;  // 6 + m, padded
+    AlignedVector<float> shape3d;  // 3 * stride
+    AlignedVector<float> columns;  // see pdm.kernels.cpp
+    AlignedVector<float> hessian;  // (6 + m) columns of a padded height
+    AlignedVector<double> factor;  // see solve_cholesky
     AlignedVector<float> increment;
 };
 

@@ -177,39 +177,90 @@ void pdm_normal_equations(const float* xyz, const float* modes, const float* wei
     }
 }
 
-// Left-looking by columns: column j minus the products of the columns before it, in double, then scaled.
-bool solve_cholesky(float* matrix, int size, int height, float* x) {
+namespace {
+
+// Entries i .. i + 8 * V of column j: those of the matrix minus the products of the columns before it.
+template <int V>
+OPENFACE_INLINE void reduce_column(const float* column, const double* factor, int height, int j, int i,
+                                   D8* value) {
+    for (int v = 0; v < V; ++v) value[v] = to_double(load(column + i + 8 * v));
+    for (int k = 0; k < j; ++k) {
+        const double* earlier = factor + k * height;
+        const D8 f = broadcast8d(earlier[j]);
+        for (int v = 0; v < V; ++v) value[v] -= load8d(earlier + i + 8 * v) * f;
+    }
+}
+
+template <int V>
+OPENFACE_INLINE void store_column(const D8* value, double inverse, int height, int j, int i, int size,
+                                  double* factor, double* transposed) {
+    for (int v = 0; v < V; ++v) {
+        store(factor + j * height + i + 8 * v, to_double(to_float(value[v] * broadcast8d(inverse))));
+        for (int l = i + 8 * v; l < i + 8 * v + 8 && l < size; ++l)
+            transposed[l * height + j] = factor[j * height + l];
+    }
+}
+
+}  // namespace
+
+// Left-looking by columns: column j minus the products of the columns before it, in double, then scaled and
+// rounded to float.
+bool solve_cholesky(const float* matrix, int size, int height, double* scratch, float* x) {
     double inverse_diagonal[256];
+    double* factor = scratch;                      // columns of L, as doubles
+    double* transposed = scratch + size * height;  // rows of L
     for (int j = 0; j < size; ++j) {
-        float* column = matrix + j * height;
-        const int start = j / 8 * 8;
-        for (int i = start; i < size; i += 8) {
-            D8 value = to_double(load(column + i));
-            for (int k = 0; k < j; ++k) {
-                const float* earlier = matrix + k * height;
-                value -= to_double(load(earlier + i)) * broadcast8d(double(earlier[j]));
-            }
-            if (i == start) {
+        const float* column = matrix + j * height;
+        int i = j / 8 * 8;
+        const int pivot_lane = j - i;
+        while (i < size) {
+            const int vectors = (size - i + 7) / 8;
+            D8 value[4];
+            if (vectors >= 4)
+                reduce_column<4>(column, factor, height, j, i, value);
+            else if (vectors == 3)
+                reduce_column<3>(column, factor, height, j, i, value);
+            else if (vectors == 2)
+                reduce_column<2>(column, factor, height, j, i, value);
+            else
+                reduce_column<1>(column, factor, height, j, i, value);
+            if (i <= j) {
                 double lanes[8];
-                store(lanes, value);
-                const double pivot = lanes[j - start];
+                store(lanes, value[0]);
+                const double pivot = lanes[pivot_lane];
                 if (!(pivot >= 1.1920928955078125e-07)) return false;
                 inverse_diagonal[j] = double(float(1.0 / __builtin_sqrt(pivot)));
             }
-            store(column + i, to_float(value * broadcast8d(inverse_diagonal[j])));
+            const double inverse = inverse_diagonal[j];
+            if (vectors >= 4)
+                store_column<4>(value, inverse, height, j, i, size, factor, transposed);
+            else if (vectors == 3)
+                store_column<3>(value, inverse, height, j, i, size, factor, transposed);
+            else if (vectors == 2)
+                store_column<2>(value, inverse, height, j, i, size, factor, transposed);
+            else
+                store_column<1>(value, inverse, height, j, i, size, factor, transposed);
+            i += 8 * (vectors < 4 ? vectors : 4);
         }
     }
+    // L y = x in float, then L^T x = y in double. Each unknown, once known, is taken out of all that remain.
     for (int j = 0; j < size; ++j) {
-        const float* column = matrix + j * height;
+        const double* column = factor + j * height;
         const float solved = float(double(x[j]) * inverse_diagonal[j]);
         x[j] = solved;
-        for (int i = j + 1; i < size; ++i) x[i] = fma(-column[i], solved, x[i]);
+        const F8 s = broadcast(solved);
+        for (int i = (j + 1) / 8 * 8; i < size; i += 8) {
+            const F8 old = load(x + i);
+            store(x + i, select(iota() + i > j, fma(-to_float(load8d(column + i)), s, old), old));
+        }
     }
-    for (int j = size - 1; j >= 0; --j) {
-        const float* column = matrix + j * height;
-        double value = double(x[j]);
-        for (int i = size - 1; i > j; --i) value -= double(column[i]) * double(x[i]);
-        x[j] = float(value * inverse_diagonal[j]);
+    double remaining[256];
+    for (int i = 0; i < size; i += 8) store(remaining + i, to_double(load(x + i)));
+    for (int i = size - 1; i >= 0; --i) {
+        x[i] = float(remaining[i] * inverse_diagonal[i]);
+        const double* row = transposed + i * height;
+        const D8 s = broadcast8d(double(x[i]));
+        for (int j = 0; j < i; j += 8) store(remaining + j, load8d(remaining + j) - load8d(row + j) * s);
     }
     return true;
 }

@@ -22,9 +22,10 @@ OPENFACE_KERNEL(pdm_normal_equations,
                      const float* residual, const float* rotation, float scale, int mode_count, int stride,
                      int mode_stride, bool rigid, int height, float* columns, float* hessian,
                      float* gradient));
-// Cholesky factorisation in place (column j at matrix + j * height, lower triangle) and solution into x,
-// which holds the right-hand side. Returns false when a pivot is below 2^-23.
-OPENFACE_KERNEL(solve_cholesky, bool(float* matrix, int size, int height, float* x));
+// Cholesky factorisation (column j at matrix + j * height, lower triangle) and solution into x, which holds
+// the right-hand side and, like the columns, has room for whole vectors. scratch: 2 * size * height doubles.
+// Returns false when a pivot is below 2^-23.
+OPENFACE_KERNEL(solve_cholesky, bool(const float* matrix, int size, int height, double* scratch, float* x));
 // Square root of the sum of squares, summed in double; count is a multiple of 8.
 OPENFACE_KERNEL(euclidean_norm, float(const float* v, int count));
 
