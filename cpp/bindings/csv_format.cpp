@@ -1,6 +1,7 @@
 // _core.format_rows: rows of numbers as the text of a CSV file.
 #include "openface/pipeline/csv_format.h"
 #include "bindings.h"
+#include "gil.h"
 #include "openface/core/error.h"
 
 namespace pyopenface {
@@ -19,7 +20,7 @@ py::bytes format_rows(const DoubleArray& values, const IntArray& decimals, const
                         (values.ndim() == 2 ? " and " + std::to_string(values.shape(1)) + " columns" : ""));
     std::string text;
     {
-        const py::gil_scoped_release release;
+        const GilReleased released;
         text = openface::format_csv_rows({values.data(), std::size_t(values.size())},
                                          {decimals.data(), std::size_t(decimals.size())}, nan);
     }

@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include "bindings.h"
+#include "gil.h"
 #include "openface/core/error.h"
 
 namespace pyopenface {
@@ -128,13 +129,13 @@ class LockedAnalyser {
 
   private:
     static std::shared_ptr<const FaceAnalyserModel> load(const std::filesystem::path& main_file) {
-        const py::gil_scoped_release release;
+        const GilReleased released;
         return FaceAnalyserModel::load(main_file);
     }
 
     template <class Work>
     void unlocked(Work&& work) {
-        const py::gil_scoped_release release;
+        const GilReleased released;
         const std::lock_guard<std::mutex> lock(mutex_);
         work();
     }

@@ -1,5 +1,6 @@
 // pyopenface.FaceDetector and stages.mtcnn_trace.
 #include "bindings.h"
+#include "gil.h"
 #include "openface/face_detector/mtcnn.h"
 
 namespace pyopenface {
@@ -53,7 +54,7 @@ class FaceDetector {
         const openface::ViewU8 view = view_of_image(image, "image");
         std::vector<openface::Detection> detections;
         {
-            py::gil_scoped_release release;
+            const GilReleased released;
             thread_local openface::MtcnnScratch scratch;
             detections = detector_->detect(view, scratch);
         }

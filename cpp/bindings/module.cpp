@@ -1,10 +1,12 @@
 // The extension module pyopenface._core: a table of contents.
 #include "bindings.h"
+#include "gil.h"
 
 PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     namespace py = pybind11;
     module.doc() = "pyopenface's engine: landmark detection, head pose, gaze and action units.";
     pyopenface::register_errors(module);
+    pyopenface::register_exit(module);
     pyopenface::register_build_config(module);
     pyopenface::register_pipeline(module);
     pyopenface::register_csv_format(module);

@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "bindings.h"
+#include "gil.h"
 #include "openface/core/error.h"
 #include "openface/gaze_analyser/gaze.h"
 #include "openface/landmark_detector/landmark_model.h"
@@ -67,12 +68,12 @@ class PyFaceTracking {
                    [this](const auto& view, const auto* b) { return tracking_.fit_picture(view, b); });
     }
     void reset() {
-        const py::gil_scoped_release release;
+        const GilReleased released;
         const std::scoped_lock lock(mutex_);
         tracking_.reset();
     }
     void drop(int id) {
-        const py::gil_scoped_release release;
+        const GilReleased released;
         const std::scoped_lock lock(mutex_);
         tracking_.drop(id);
     }
@@ -86,7 +87,7 @@ class PyFaceTracking {
         if (!boxes.is_none()) given = boxes_from(boxes);
         FittedFrame result{image, {}};
         const std::vector<Box>* pointer = boxes.is_none() ? nullptr : &given;
-        const py::gil_scoped_release release;
+        const GilReleased released;
         const std::scoped_lock lock(mutex_);
         result.faces = function(view, pointer);
         return result;
@@ -137,8 +138,8 @@ struct AlignmentRequest {
 class PyObserver {
   public:
     PyObserver(std::shared_ptr<const LandmarkModel> model, std::shared_ptr<const FaceAnalyserModel> analyser,
-               const std::string& program, bool live)
-        : observer_(std::move(model), std::move(analyser), program_from(program), live) {}
+               const std::string& program, bool live, bool history)
+        : observer_(std::move(model), std::move(analyser), program_from(program), live, history) {}
 
     py::object observe(const FittedFrame& frame, const std::array<float, 4>& camera, long number,
                        double timestamp, bool fhog, const py::object& alignment) {
@@ -154,7 +155,7 @@ class PyObserver {
             request = {true, {size, scale, mask, grey}};
         }
         {
-            const py::gil_scoped_release release;
+            const GilReleased released;
             const std::scoped_lock lock(mutex_);
             for (const FittedFace& face : frame.faces) {
                 observer_.observe(face, view, {camera[0], camera[1], camera[2], camera[3]}, number, timestamp,
@@ -197,7 +198,7 @@ class PyObserver {
         if (analyser == nullptr) return py::none();
         openface::PostProcessed values;
         {
-            const py::gil_scoped_release release;
+            const GilReleased released;
             const std::scoped_lock lock(mutex_);
             values = analyser->finish(smooth);
         }
@@ -209,6 +210,7 @@ class PyObserver {
                               matrix(values.presence, analyser->model().predictors().presences().size()));
     }
     void reset() {
+        const GilReleased released;
         const std::scoped_lock lock(mutex_);
         if (observer_.analyser() != nullptr) observer_.analyser()->reset();
     }
@@ -233,7 +235,7 @@ void register_pipeline(py::module_& module) {
         module, "LandmarkModel",
         "A landmark model as its main file names it: shape model, experts, parts, validator.")
         .def(py::init([](const std::filesystem::path& main_file) {
-                 const py::gil_scoped_release release;
+                 const GilReleased released;
                  return std::const_pointer_cast<LandmarkModel>(LandmarkModel::load(main_file));
              }),
              py::arg("main_file"))
@@ -249,7 +251,7 @@ void register_pipeline(py::module_& module) {
     py::class_<MtcnnDetector, std::shared_ptr<MtcnnDetector>>(module, "MtcnnModel",
                                                               "The weights of the face detector.")
         .def(py::init([](const std::filesystem::path& listing) {
-                 const py::gil_scoped_release release;
+                 const GilReleased released;
                  return std::const_pointer_cast<MtcnnDetector>(MtcnnDetector::load(listing));
              }),
              py::arg("listing"));
@@ -257,7 +259,7 @@ void register_pipeline(py::module_& module) {
     py::class_<FaceAnalyserModel, std::shared_ptr<FaceAnalyserModel>>(module, "FaceAnalyserModel",
                                                                       "The predictors of the action units.")
         .def(py::init([](const std::filesystem::path& main_file) {
-                 const py::gil_scoped_release release;
+                 const GilReleased released;
                  return std::const_pointer_cast<FaceAnalyserModel>(FaceAnalyserModel::load(main_file));
              }),
              py::arg("main_file"))
@@ -355,11 +357,12 @@ void register_pipeline(py::module_& module) {
 
     py::class_<PyObserver>(module, "Observer", "Turns fitted faces into rows of OpenFace's columns.")
         .def(py::init([](std::shared_ptr<LandmarkModel> model, std::shared_ptr<FaceAnalyserModel> analyser,
-                         const std::string& program, bool live) {
-                 return std::make_unique<PyObserver>(std::move(model), std::move(analyser), program, live);
+                         const std::string& program, bool live, bool history) {
+                 return std::make_unique<PyObserver>(std::move(model), std::move(analyser), program, live,
+                                                     history);
              }),
              py::arg("model"), py::arg("face_analyser_model").none(true), py::arg("program"),
-             py::arg("live") = false)
+             py::arg("live") = false, py::arg("history") = true)
         .def_property_readonly("columns", &PyObserver::columns)
         .def("observe", &PyObserver::observe, py::arg("frame"), py::arg("camera"), py::arg("number"),
              py::arg("timestamp"), py::arg("fhog") = false, py::arg("alignment") = py::none())

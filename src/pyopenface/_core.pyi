@@ -133,6 +133,7 @@ class Observer:
         face_analyser_model: FaceAnalyserModel | None,
         program: str,
         live: bool = False,
+        history: bool = True,
     ) -> None: ...
     @property
     def columns(self) -> list[str]: ...

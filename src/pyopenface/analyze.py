@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from pyopenface import _core
 from pyopenface.columns import Layout
-from pyopenface.engine import ActionUnits, Models, Result, Run, load_models, thread_count
+from pyopenface.engine import ActionUnits, Models, Result, Run, check_camera, load_models, thread_count
 from pyopenface.errors import InputError
 from pyopenface.face import Face, faces_from_rows
 from pyopenface.sources import ImageSource, Source, open_source
@@ -255,7 +255,8 @@ def analyze_iter(
     with open_source(_one_picture(source), **options) as opened:
         analysis = _Analysis(
             opened, model=model, models=models, au=au, max_faces=max_faces, kind=kind, camera=camera,
-            wild=wild, multi_view=multi_view, threads=threads, live=live, source_options=options,
+            wild=wild, multi_view=multi_view, threads=threads, live=live, history=False,
+            source_options=options,
         )  # fmt: skip
         names = tuple(analysis.run.columns)
         with contextlib.closing(analysis.run.results(opened)) as results:
@@ -344,13 +345,14 @@ class _Analysis:
         progress: bool | None = None,
         on_frame: OnFrame | None = None,
         live: bool = False,
+        history: bool = True,
     ) -> None:
         if au not in ("dynamic", "static", None):
             raise InputError(f"au={au!r}: expected 'dynamic', 'static' or None")
         if isinstance(max_faces, bool) or max_faces != int(max_faces) or max_faces < 1:
             raise InputError(f"max_faces={max_faces!r}: expected a whole number, 1 or more")
         if camera is not None:
-            camera = _checked_camera(camera)
+            camera = check_camera(camera)
         self.source = source
         self.taken_as = _taken_as(source, kind)
         # Only the single-face program calibrates action units to the person; OpenFace's others are static.
@@ -374,6 +376,7 @@ class _Analysis:
             camera=camera,
             threads=thread_count(threads),
             live=live,
+            history=history,
         )
 
     def _parameters(self, wild: bool, multi_view: bool) -> _core.LandmarkParameters:
@@ -500,16 +503,6 @@ class _Analysis:
         }
         plain: dict[str, Any] = _plain(attributes)
         return plain
-
-
-def _checked_camera(camera: Sequence[float]) -> Camera:
-    try:
-        fx, fy, cx, cy = (float(value) for value in camera)
-    except (TypeError, ValueError):
-        fx = fy = cx = cy = math.nan
-    if not np.isfinite((fx, fy, cx, cy)).all() or min(fx, fy) <= 0:
-        raise InputError(f"camera={camera!r}: expected fx, fy, cx, cy in pixels")
-    return fx, fy, cx, cy
 
 
 def _plain(value: Any) -> Any:

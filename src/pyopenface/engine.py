@@ -8,6 +8,7 @@ or more threads. The rows are the same, bit for bit, whatever the number of thre
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 from collections.abc import Callable, Generator, Iterable
@@ -92,6 +93,16 @@ _loaded: dict[tuple[str, str], Any] = {}
 _loading = threading.Lock()
 
 
+def _forget_lock() -> None:
+    """A forked child has no thread that could still be loading."""
+    global _loading
+    _loading = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_lock)
+
+
 def _once(kind: str, path: Path, load: Callable[[str], T]) -> T:
     """Load a file's weights, or take those of an earlier call if the file has not changed."""
     stamp = path.stat()
@@ -149,6 +160,18 @@ def load_models(
     return Models(
         main.name, landmark, detector, analyser, action_units, main.path, tuple(dict.fromkeys(files))
     )
+
+
+def check_camera(camera: Iterable[float]) -> tuple[float, float, float, float]:
+    """Check intrinsics fx, fy, cx, cy in pixels."""
+    try:
+        fx, fy, cx, cy = (float(value) for value in camera)
+        good = all(map(math.isfinite, (fx, fy, cx, cy))) and fx > 0 and fy > 0
+    except (TypeError, ValueError):
+        good = False
+    if not good:
+        raise InputError(f"camera={camera!r}: expected fx, fy, cx, cy in pixels")
+    return fx, fy, cx, cy
 
 
 def thread_count(threads: int | None) -> int:
@@ -209,6 +232,8 @@ class Run:
         1: everything in the calling thread. 2 or more: decoding, fitting and measuring overlap.
     live : bool
         Correct action units online, for input without an end.
+    history : bool
+        Keep every frame's action units for `finish`; False bounds the memory.
     fhog : bool
         Give the FHOG descriptors.
     alignment : tuple, optional
@@ -233,6 +258,7 @@ class Run:
         camera: tuple[float, float, float, float] | None = None,
         threads: int = 1,
         live: bool = False,
+        history: bool = True,
         fhog: bool = False,
         alignment: tuple[int, float, bool, bool] | None = None,
     ) -> None:
@@ -241,6 +267,8 @@ class Run:
         if parameters is None:
             parameters = _core.LandmarkParameters()
             parameters.apply_model_factors(models.landmark.stem)
+        if camera is not None:
+            camera = check_camera(camera)
         self.models = models
         self.program: Program = program
         self.parameters = parameters
@@ -251,7 +279,7 @@ class Run:
         self._tracking = _core.FaceTracking(
             models.landmark, models.detector, parameters, max_faces if program == "several_faces" else 1
         )
-        self._observer = _core.Observer(models.landmark, models.analyser, program, live)
+        self._observer = _core.Observer(models.landmark, models.analyser, program, live, history)
 
     @property
     def columns(self) -> list[str]:

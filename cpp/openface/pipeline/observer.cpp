@@ -48,10 +48,11 @@ double* append(double* out, const Values& values) {
 }  // namespace
 
 Observer::Observer(std::shared_ptr<const LandmarkModel> model,
-                   std::shared_ptr<const FaceAnalyserModel> analyser_model, Program program, bool live)
+                   std::shared_ptr<const FaceAnalyserModel> analyser_model, Program program, bool live,
+                   bool history)
     : model_(std::move(model)), program_(program), columns_(column_names(*model_, analyser_model.get())) {
     if (analyser_model != nullptr)
-        analyser_ = std::make_unique<FaceAnalyser>(std::move(analyser_model), live);
+        analyser_ = std::make_unique<FaceAnalyser>(std::move(analyser_model), live, history);
     face_3d_.resize(std::size_t(3 * model_->face.pdm->landmark_count()));
     for (auto& eye : eye_3d_) eye.resize(3 * eye_points);
 }

@@ -20,8 +20,10 @@ enum class Program { single_face, several_faces, pictures };
 class Observer {
   public:
     // Without an analyser model there are no action units.
+    // Without `history` nothing is kept for the end of the video, for input that has none.
     Observer(std::shared_ptr<const LandmarkModel> model,
-             std::shared_ptr<const FaceAnalyserModel> analyser_model, Program program, bool live = false);
+             std::shared_ptr<const FaceAnalyserModel> analyser_model, Program program, bool live = false,
+             bool history = true);
 
     // The columns of a row: those of a sequence with all groups on, also for pictures (whose face index is
     // face_id).
