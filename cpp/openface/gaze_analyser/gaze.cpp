@@ -13,13 +13,15 @@ constexpr int eye_points = 28, face_points = 68, iris_points = 8;
 constexpr float eyeball_radius = 12.0f;                  // mm
 constexpr Vector3 eyeball_offset = {0.0f, -3.5f, 7.0f};  // from between the eye corners, head coordinates, mm
 
+// In the reference's order of operations: the quadratic below loses five digits, so a last bit counts.
 float dot(const Vector3& a, const Vector3& b) {
-    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+    return std::fma(a[2], b[2], std::fma(a[0], b[0], a[1] * b[1]));
 }
 
 Vector3 unit(const Vector3& v) {
-    const float length = std::sqrt(dot(v, v));
-    return {v[0] / length, v[1] / length, v[2] / length};
+    const double x = v[0], y = v[1], z = v[2];
+    const double length = std::sqrt(x * x + y * y + z * z);
+    return {float(x / length), float(y / length), float(z / length)};
 }
 
 }  // namespace
@@ -28,20 +30,20 @@ Vector3 estimate_gaze(const float* eye_3d, const float* face_3d, const std::arra
     Vector3 pupil{}, centre{};
     const Matrix3 r = rotation_from_euler(pose[3], pose[4], pose[5]);
     const int corner = 36 + 6 * eye;
-    for (int axis = 0; axis < 3; ++axis) {
-        for (int i = 0; i < iris_points; ++i) pupil[std::size_t(axis)] += eye_3d[axis * eye_points + i];
-        pupil[std::size_t(axis)] /= float(iris_points);
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+        double total = 0.0;
+        for (int i = 0; i < iris_points; ++i) total += eye_3d[axis * eye_points + std::size_t(i)];
+        pupil[axis] = float(total / iris_points);
         const float* face = face_3d + axis * face_points;
-        const float* row = r.data() + axis * 3;
-        centre[std::size_t(axis)] =
-            (face[corner] + face[corner + 3]) / 2.0f +
-            (row[0] * eyeball_offset[0] + row[1] * eyeball_offset[1] + row[2] * eyeball_offset[2]);
+        double offset = 0.0;
+        for (std::size_t i = 0; i < 3; ++i) offset += double(r[axis * 3 + i]) * eyeball_offset[i];
+        centre[axis] = (face[corner] + face[corner + 3]) / 2.0f + float(offset);
     }
     // Where the camera's ray through the pupil enters the eyeball.
     const Vector3 ray = unit(pupil);
     const float a = dot(ray, ray), b = -2.0f * dot(ray, centre),
                 c = dot(centre, centre) - eyeball_radius * eyeball_radius;
-    const float discriminant = b * b - 4.0f * a * c;
+    const float discriminant = std::fma(b, b, -(4.0f * a * c));
     Vector3 entry = {0.0f, 0.0f, -1.0f};
     if (discriminant >= 0.0f) {
         const float t = (-b - std::sqrt(discriminant)) / 2.0f * a;

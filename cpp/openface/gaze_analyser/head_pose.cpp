@@ -121,7 +121,8 @@ void landmarks_3d(const Pdm& pdm, const ShapeState& state, const Camera& camera,
     const Matrix3 r = rotation_from_euler(g.rx, g.ry, g.rz);
     const float average_depth = camera.fx / g.scale;
     for (int i = 0; i < n; ++i) {
-        const float turned = r[6] * shape[i] + r[7] * shape[stride + i] + r[8] * shape[2 * stride + i];
+        const float turned = float(double(r[6]) * shape[i] + double(r[7]) * shape[stride + i] +
+                                   double(r[8]) * shape[2 * stride + i]);
         const float z = average_depth + turned;
         xyz[i] = z * ((state.landmarks[std::size_t(i)] - camera.cx) / camera.fx);
         xyz[n + i] = z * ((state.landmarks[std::size_t(n + i)] - camera.cy) / camera.fy);
