@@ -31,6 +31,7 @@ void register_face_analyser_stages(py::module_& stages);
 void register_validator_stages(py::module_& stages);
 void register_patch_experts_stages(py::module_& stages);
 void register_fitting_stages(py::module_& stages);
+void register_digest_stages(py::module_& stages);
 
 // A view of a uint8 image (H, W), (H, W, 3) or (H, W, 4); pixels of a row must be contiguous, rows may be
 // apart. Raises pyopenface.InputError naming the argument when dtype, shape or layout don't fit. The array

@@ -23,4 +23,5 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     pyopenface::register_validator_stages(stages);
     pyopenface::register_patch_experts_stages(stages);
     pyopenface::register_fitting_stages(stages);
+    pyopenface::register_digest_stages(stages);
 }

@@ -1,0 +1,310 @@
+#include "digest.h"
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+
+#include "openface/core/math.h"
+#include "openface/core/probe.h"
+#include "openface/face_analyser/fhog.h"
+#include "openface/face_analyser/predictor_kernels.h"
+#include "openface/image/area_warp.h"
+#include "openface/image/bilinear_resize.h"
+#include "openface/image/grey.h"
+#include "openface/landmark_detector/shape_fit_kernels.h"
+#include "openface/patch_experts/dense_layer.h"
+#include "openface/pipeline/face_tracking.h"
+#include "openface/pipeline/observer.h"
+#include "openface/shape/pdm.h"
+
+namespace openface::tests {
+
+namespace {
+
+// FNV-1a over bytes.
+class Hash {
+  public:
+    void add(const void* data, std::size_t size) {
+        const auto* bytes = static_cast<const unsigned char*>(data);
+        for (std::size_t i = 0; i < size; ++i) value_ = (value_ ^ bytes[i]) * 0x100000001b3ULL;
+    }
+    template <class T>
+    void add(std::span<const T> values) {
+        add(values.data(), values.size_bytes());
+    }
+    template <class T, class Allocator>
+    void add(const std::vector<T, Allocator>& values) {
+        add(std::span<const T>(values));
+    }
+    template <class T>
+    void add(T value) {
+        add(&value, sizeof value);
+    }
+    std::uint64_t value() const { return value_; }
+
+  private:
+    std::uint64_t value_ = 0xcbf29ce484222325ULL;
+};
+
+// Knuth's 64-bit linear congruential generator; the upper bits of its state become numbers without rounding.
+class Numbers {
+  public:
+    std::uint32_t integer() {
+        state_ = state_ * 6364136223846793005ULL + 1442695040888963407ULL;
+        return std::uint32_t(state_ >> 32);
+    }
+    // Multiples of 2^-24 in [low, low + 1) * scale.
+    float uniform(float low, float scale) { return (low + float(integer() >> 8) * 0x1p-24f) * scale; }
+    std::uint8_t byte() { return std::uint8_t(integer() >> 24); }
+    AlignedVector<float> floats(int count, float low, float scale) {
+        AlignedVector<float> values(static_cast<std::size_t>(count));
+        for (float& value : values) value = uniform(low, scale);
+        return values;
+    }
+    ImageU8 image(int width, int height, int channels) {
+        ImageU8 result(width, height, channels);
+        std::generate_n(result.data(), std::ptrdiff_t(height) * result.stride(), [this] { return byte(); });
+        return result;
+    }
+
+  private:
+    std::uint64_t state_ = 20;
+};
+
+void add_image(Hash& hash, const ImageU8& image) {
+    hash.add(image.data(), std::size_t(image.height()) * std::size_t(image.stride()));
+}
+
+// Products and sums of all sizes, from those that cancel to those where one part vanishes.
+void digest_fma(Numbers& numbers, Hash& hash) {
+    constexpr int count = 4096;
+    AlignedVector<float> a(count), b(count), c(count), out(count);
+    for (std::size_t i = 0; i < count; ++i) {
+        a[i] = numbers.uniform(-0.5f, 4.0f);
+        b[i] = numbers.uniform(-0.5f, 4.0f);
+        const float near = -a[i] * b[i];
+        const float scales[] = {1.0f, 0x1p-24f, 0x1p+24f, 0x1p-60f};
+        c[i] = i % 2 == 0 ? near : near + numbers.uniform(-0.5f, 1.0f) * scales[i / 2 % 4];
+    }
+    probe_fma(a.data(), b.data(), c.data(), out.data(), count);
+    hash.add(out);
+}
+
+void digest_exp(Numbers& numbers, Hash& hash) {
+    const AlignedVector<float> x = numbers.floats(4096, -0.5f, 200.0f);
+    AlignedVector<float> out(x.size());
+    probe_exp(x.data(), out.data(), int(x.size()));
+    hash.add(out);
+}
+
+void digest_math(Numbers& numbers, Hash& hash) {
+    for (int i = 0; i < 2000; ++i) {
+        const double x = double(numbers.uniform(-0.5f, 20.0f)), y = double(numbers.uniform(-0.5f, 2.0f));
+        for (const double value : {math::sin(x), math::cos(x), math::atan2(y, x), math::asin(y), math::exp(x),
+                                   math::log(x * x), math::acos(y)})
+            hash.add(value == value ? value : 0.0);
+    }
+}
+
+void digest_grey(Numbers& numbers, Hash& hash) {
+    for (const int channels : {1, 3, 4}) {
+        const ImageU8 colour = numbers.image(61, 17, channels);
+        ImageU8 grey;
+        to_grey(colour.view(), grey);
+        add_image(hash, grey);
+    }
+}
+
+void digest_resize(Numbers& numbers, Hash& hash) {
+    const ImageU8 colour = numbers.image(97, 53, 3);
+    BilinearScratch scratch;
+    AlignedVector<float> out(31 * 29 * 3 + 8);
+    resize_bilinear(colour.view(), {-7, 80}, {5, 60}, 31, 29, 127.5f, 0.0078125f, scratch, out.data());
+    hash.add(std::span<const float>(out.data(), 31 * 29 * 3));
+}
+
+void digest_area(Numbers& numbers, Hash& hash) {
+    const ImageU8 grey = numbers.image(90, 70, 1);
+    constexpr int size = 21, stride = 24;
+    AlignedVector<float> area(size * stride);
+    for (int i = 0; i < 20; ++i) {
+        const float x = numbers.uniform(-0.1f, 110.0f), y = numbers.uniform(-0.1f, 90.0f);
+        const float a = numbers.uniform(0.3f, 1.5f), b = numbers.uniform(-0.5f, 1.0f);
+        const AreaMap map = area_map(a, b, x, y, size);
+        sample_area(grey.view(), map, size, area.data(), stride);
+        for (int row = 0; row < size; ++row)
+            hash.add(std::span<const float>(area.data() + row * stride, size));
+    }
+}
+
+Matrix<double> matrix(Numbers& numbers, int rows, int columns, float low, float scale) {
+    Matrix<double> result(rows, columns);
+    for (double& value : result.data) value = double(numbers.uniform(low, scale));
+    return result;
+}
+
+void digest_shape(Numbers& numbers, Hash& hash) {
+    constexpr int points = 68, modes = 34;
+    Matrix<double> eigenvalues = matrix(numbers, 1, modes, 0.1f, 400.0f);
+    std::sort(eigenvalues.data.rbegin(), eigenvalues.data.rend());
+    const Matrix<double> mean = matrix(numbers, 3 * points, 1, -0.5f, 120.0f);
+    const Matrix<double> variation = matrix(numbers, 3 * points, modes, -0.5f, 0.3f);
+    const Pdm pdm("digest", mean, variation, eigenvalues);
+    PdmScratch scratch;
+    pdm.prepare(scratch);
+    const AlignedVector<float> local = numbers.floats(modes, -0.5f, 20.0f);
+    const GlobalParameters global{2.5f, 0.2f, -0.4f, 0.1f, 310.0f, 220.0f};
+    AlignedVector<float> xy(std::size_t(2 * pdm.stride()));
+    pdm.shape2d(global, local.data(), xy.data(), scratch);
+    hash.add(xy);
+
+    AlignedVector<float> weights = numbers.floats(pdm.stride(), 0.0f, 1.0f);
+    std::fill(weights.begin() + points, weights.end(), 0.0f);
+    WeightedModes weighted;
+    pdm.prepare_weights(weights.data(), weighted);
+    AlignedVector<float> residual(std::size_t(2 * pdm.stride()));
+    for (std::size_t i = 0; i < points; ++i)
+        for (const std::size_t axis : {0, 1})
+            residual[axis * std::size_t(pdm.stride()) + i] = numbers.uniform(-0.5f, 8.0f);
+    for (const bool rigid : {true, false})
+        hash.add(pdm.solve_step(global, local.data(), weighted, residual.data(), 25.0f, rigid, scratch));
+
+    std::vector<float> landmarks(2 * points);
+    pdm.pack(xy.data(), 2, landmarks.data());
+    for (float& value : landmarks) value += numbers.uniform(-0.5f, 3.0f);
+    GlobalParameters fitted;
+    std::vector<float> fitted_local(modes);
+    PdmFitScratch fit_scratch;
+    pdm.fit_to_landmarks(landmarks.data(), fitted, fitted_local.data(), fit_scratch);
+    hash.add(fitted);
+    hash.add(fitted_local);
+}
+
+void digest_mean_shift(Numbers& numbers, Hash& hash) {
+    constexpr int window = 11, stride = 16;
+    AlignedVector<float> map(window * stride);
+    const AlignedVector<float> kernel_x = numbers.floats(stride, 0.0f, 1.0f);
+    const AlignedVector<float> kernel_y = numbers.floats(stride, 0.0f, 1.0f);
+    for (int i = 0; i < 50; ++i) {
+        for (int y = 0; y < window; ++y)
+            for (int x = 0; x < window; ++x) map[std::size_t(y * stride + x)] = numbers.uniform(0.0f, 1.0f);
+        const float dx = numbers.uniform(0.0f, 10.0f), dy = numbers.uniform(0.0f, 10.0f);
+        const WindowShift shift =
+            mean_shift(map.data(), window, stride, kernel_x.data(), kernel_y.data(), dx, dy);
+        hash.add(shift.x);
+        hash.add(shift.y);
+        hash.add(kernel_likelihood(map.data(), window, stride, dx, dy, 1.5f));
+    }
+}
+
+void digest_dense_layer(Numbers& numbers, Hash& hash) {
+    constexpr int inputs = 37, outputs = 29, count = 19, in_stride = 40;
+    AlignedVector<float> weights = numbers.floats(inputs * outputs + 16, -0.5f, 1.0f);
+    AlignedVector<float> panel(dense_panel * inputs);
+    pack_dense_weights(weights.data(), outputs, inputs, panel.data());
+    const AlignedVector<float> bias = numbers.floats(outputs + 16, -0.5f, 1.0f);
+    const AlignedVector<float> in = numbers.floats(count * in_stride + 16, -0.5f, 2.0f);
+    AlignedVector<float> out(std::size_t(count) * dense_stride(outputs) + 16);
+    for (const Activation activation : {Activation::logistic, Activation::identity, Activation::rectifier}) {
+        const DenseLayer layer{weights.data(), bias.data(), inputs, outputs, activation};
+        evaluate_dense_layer(layer, in.data(), in_stride, count, out.data(), dense_stride(outputs));
+        for (int i = 0; i < count; ++i)
+            hash.add(std::span<const float>(out.data() + i * dense_stride(outputs), outputs));
+    }
+}
+
+void digest_fhog(Numbers& numbers, Hash& hash) {
+    constexpr int stride = fhog::image_size + 16;
+    const ImageU8 planes = numbers.image(stride, 3 * fhog::image_size, 1);
+    fhog::Scratch scratch;
+    AlignedVector<float> descriptor(fhog::padded_length);
+    fhog::describe(planes.row(0), planes.row(fhog::image_size), planes.row(2 * fhog::image_size), stride,
+                   scratch, descriptor.data());
+    hash.add(std::span<const float>(descriptor.data(), fhog::length));
+}
+
+void digest_predictors(Numbers& numbers, Hash& hash) {
+    constexpr int features = 500, blocks = 3;
+    AlignedVector<double> weights(features * 8 * blocks), vector(features), dots(8 * blocks);
+    for (double& value : weights) value = double(numbers.uniform(-0.5f, 1.0f));
+    for (double& value : vector) value = double(numbers.uniform(-0.5f, 1.0f));
+    predictor_dots(weights.data(), blocks, vector.data(), features, dots.data());
+    hash.add(dots);
+}
+
+// The picture moved right and down, its edge pixels repeated.
+ImageU8 moved(const ViewU8& picture, int by) {
+    ImageU8 result(picture.width, picture.height, picture.channels);
+    const auto bytes = std::size_t(picture.channels);
+    for (int y = 0; y < picture.height; ++y)
+        for (int x = 0; x < picture.width; ++x)
+            std::memcpy(result.row(y) + std::size_t(x) * bytes,
+                        picture.row(std::max(0, y - by)) + std::size_t(std::max(0, x - by)) * bytes, bytes);
+    return result;
+}
+
+}  // namespace
+
+std::vector<StageDigest> digest_stages() {
+    struct Stage {
+        const char* name;
+        void (*digest)(Numbers&, Hash&);
+    };
+    const Stage stages[] = {{"fma", digest_fma},
+                            {"exp", digest_exp},
+                            {"math", digest_math},
+                            {"grey", digest_grey},
+                            {"resize", digest_resize},
+                            {"area", digest_area},
+                            {"shape", digest_shape},
+                            {"mean_shift", digest_mean_shift},
+                            {"dense_layer", digest_dense_layer},
+                            {"fhog", digest_fhog},
+                            {"predictors", digest_predictors}};
+    std::vector<StageDigest> digests;
+    for (const Stage& stage : stages) {
+        Numbers numbers;
+        Hash hash;
+        stage.digest(numbers, hash);
+        digests.push_back({stage.name, hash.value()});
+    }
+    return digests;
+}
+
+std::vector<StageDigest> digest_tracking(const std::filesystem::path& models, const ViewU8& picture) {
+    const auto model = LandmarkModel::load(models / "model" / "main_clnf_general.txt");
+    const auto detector = MtcnnDetector::load(models / "model" / "mtcnn_detector" / "MTCNN_detector.txt");
+    const auto analyser = FaceAnalyserModel::load(models / "AU_predictors" / "main_dynamic_svms.txt");
+    FaceTracking tracking(model, detector, LandmarkParameters::standard(), 1);
+    Observer observer(model, analyser, Program::single_face);
+    std::vector<double> row(observer.column_count());
+    const Camera camera = Camera::standard(picture.width, picture.height);
+    MtcnnScratch scratch;
+    Hash detections;
+    std::vector<Box> boxes;
+    for (const Detection& detection : detector->detect(picture, scratch)) {
+        detections.add(detection);
+        boxes.push_back(detection.box);
+    }
+    std::vector<StageDigest> digests{{"detections", detections.value()}};
+    for (int frame = 0; frame < 3; ++frame) {
+        const ImageU8 image = moved(picture, frame);
+        const std::string number = std::to_string(frame);
+        for (const FittedFace& face : tracking.track(image.view(), &boxes)) {
+            Hash fit;
+            fit.add(face.success);
+            fit.add(face.state.certainty);
+            fit.add(face.state.face.landmarks);
+            fit.add(face.state.face.landmark_likelihoods);
+            fit.add(face.state.face.local);
+            digests.push_back({(face.state.ok ? "fit_" : "no_face_") + number, fit.value()});
+            Hash cells;
+            observer.observe(face, image.view(), camera, frame + 1, frame / 30.0, row.data());
+            cells.add(row);
+            digests.push_back({"row_" + number, cells.value()});
+        }
+    }
+    return digests;
+}
+
+}  // namespace openface::tests
