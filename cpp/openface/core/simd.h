@@ -18,7 +18,7 @@
 #include <arm_neon.h>
 #endif
 
-#define OPENFACE_INLINE static inline __attribute__((always_inline))
+#define OPENFACE_INLINE [[maybe_unused]] static inline __attribute__((always_inline))
 
 namespace openface::OPENFACE_ISA {
 
