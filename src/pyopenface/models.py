@@ -251,7 +251,7 @@ class ModelFolder:
                 _missing_text(f"Weights are missing in {self.path}.", _published(name, self), name)
             )
         files = [*landmark_files(path), *listed_files(self.target(FACE_DETECTOR_FILE))]
-        self._require(files, name)
+        self._require(files, _model_name(path))
         return MainFile(path, _model_name(path))
 
     def face_detector_file(self) -> Path:

@@ -185,6 +185,35 @@ def test_the_commands_start_without_pandas() -> None:
     assert run.stdout.strip() == "set()"
 
 
+def test_all_lines_of_the_golden_data_are_understood(golden: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lines = [
+        line.split("#")[0].split()
+        for file in sorted((golden / "csv").glob("*/command.txt"))
+        for line in file.read_text().splitlines()
+    ]
+    assert len(lines) > 30
+    with caplog.at_level(logging.INFO, "pyopenface"):
+        for program, *words in lines:
+            options = parse(program, words)  # type: ignore[arg-type]
+            assert len(options.inputs) == 1
+            assert options.out_dir == "out"
+            assert options.outputs >= {"-2Dfp", "-3Dfp", "-pdmparams", "-pose", "-gaze"}
+            assert ("-aus" in options.outputs) == ("-aus" in words)
+    assert not caplog.text
+
+
+def test_missing_weights_of_a_named_model_are_said_by_its_name(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if (models / "model/patch_experts/cen_patches_0.25_of.dat").is_file():
+        pytest.skip("the weights of CE-CLM are there")
+    line = ["-f", "a.avi", "-mloc", "model/main_ceclm_general.txt", "--models", str(models)]
+    assert cli.main(["FeatureExtraction", *line]) == 1
+    message = capsys.readouterr().err
+    assert "cen_patches_0.25_of.dat" in message
+    assert "pyopenface models download ceclm" in message
+
+
 # --- the files, with weights --------------------------------------------------------------------------------
 
 Command = Callable[..., int]

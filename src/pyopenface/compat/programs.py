@@ -120,9 +120,11 @@ class _Session:
         self._layout = models.layout(
             "image" if options.is_image_program else "sequence", column_groups(options)
         )
+        columns = self._run.columns
+        position = {name: i for i, name in enumerate(columns)}
         names = ["face_id" if name == "face" else name for name in self._layout.names]
-        self._keep = np.array([self._run.columns.index(name) for name in names])
-        self._overlay = Overlay(models, self._run.columns, options)
+        self._keep = np.array([position[name] for name in names])
+        self._overlay = Overlay(models, columns, options)
 
     def _recorder(
         self, index: int, base: str, path: str | None, camera: Camera, size: tuple[int, int], fps: float
