@@ -56,8 +56,8 @@ struct FittedFrame {
 class PyFaceTracking {
   public:
     PyFaceTracking(std::shared_ptr<const LandmarkModel> model, std::shared_ptr<const MtcnnDetector> detector,
-                   const LandmarkParameters& parameters, int max_faces)
-        : tracking_(std::move(model), std::move(detector), parameters, max_faces) {}
+                   const LandmarkParameters& parameters, int max_faces, const std::string& identity)
+        : tracking_(std::move(model), std::move(detector), parameters, max_faces, tracks(identity)) {}
 
     FittedFrame track(const py::array& image, const py::object& boxes) {
         return fit(image, boxes,
@@ -91,6 +91,12 @@ class PyFaceTracking {
         const std::scoped_lock lock(mutex_);
         result.faces = function(view, pointer);
         return result;
+    }
+
+    static bool tracks(const std::string& identity) {
+        if (identity != "slot" && identity != "track")
+            throw Error(Error::Code::input, "identity: 'slot' or 'track' expected");
+        return identity == "track";
     }
 
     FaceTracking tracking_;
@@ -192,31 +198,48 @@ class PyObserver {
         return py::make_tuple(rows, fhog_array, images);
     }
 
-    // (intensity, presence) for every frame, float64, after the end-of-video pass; None without action units.
+    // (intensity, presence) for every frame, float64, after the end-of-video pass; None without action units
+    // and where each face has an analyser of its own.
     py::object finish(bool smooth) {
-        openface::FaceAnalyser* analyser = observer_.analyser();
-        if (analyser == nullptr) return py::none();
+        if (observer_.one_analyser_per_face()) return py::none();
+        const openface::FaceAnalyser* analyser = observer_.analyser();
+        return analyser == nullptr ? py::none() : py::object(finish(*analyser, smooth));
+    }
+    // The same of every face with an analyser of its own, by its id: one row per row that it was observed in.
+    py::dict finish_each(bool smooth) {
+        py::dict result;
+        if (!observer_.one_analyser_per_face()) return result;
+        for (const auto& [id, analyser] : observer_.analysers())
+            result[py::int_(id)] = finish(*analyser, smooth);
+        return result;
+    }
+    void forget(int id) {
+        const GilReleased released;
+        const std::scoped_lock lock(mutex_);
+        observer_.forget(id);
+    }
+    void reset() {
+        const GilReleased released;
+        const std::scoped_lock lock(mutex_);
+        observer_.reset();
+    }
+    const std::vector<std::string>& columns() const { return observer_.columns(); }
+
+  private:
+    py::tuple finish(const openface::FaceAnalyser& analyser, bool smooth) {
         openface::PostProcessed values;
         {
             const GilReleased released;
             const std::scoped_lock lock(mutex_);
-            values = analyser->finish(smooth);
+            values = analyser.finish(smooth);
         }
         const auto matrix = [&](const std::vector<double>& v, std::size_t columns) {
             return to_array(std::span<const double>(v))
                 .reshape({py::ssize_t(values.frames), py::ssize_t(columns)});
         };
-        return py::make_tuple(matrix(values.intensity, analyser->model().predictors().intensities().size()),
-                              matrix(values.presence, analyser->model().predictors().presences().size()));
+        return py::make_tuple(matrix(values.intensity, analyser.model().predictors().intensities().size()),
+                              matrix(values.presence, analyser.model().predictors().presences().size()));
     }
-    void reset() {
-        const GilReleased released;
-        const std::scoped_lock lock(mutex_);
-        if (observer_.analyser() != nullptr) observer_.analyser()->reset();
-    }
-    const std::vector<std::string>& columns() const { return observer_.columns(); }
-
-  private:
     static Program program_from(const std::string& name) {
         if (name == "single_face") return Program::single_face;
         if (name == "several_faces") return Program::several_faces;
@@ -335,6 +358,13 @@ void register_pipeline(py::module_& module) {
                                    for (const FittedFace& face : f.faces) flags.push_back(face.new_face);
                                    return flags;
                                })
+        .def_property_readonly("identity_confidences",
+                               [](const FittedFrame& f) {
+                                   std::vector<float> values;
+                                   for (const FittedFace& face : f.faces)
+                                       values.push_back(face.identity_confidence);
+                                   return values;
+                               })
         .def_property_readonly("landmark_likelihoods", [](const FittedFrame& f) {
             py::list all;
             for (const FittedFace& face : f.faces)
@@ -344,11 +374,12 @@ void register_pipeline(py::module_& module) {
 
     py::class_<PyFaceTracking>(module, "FaceTracking", "Follows one face or several through a video.")
         .def(py::init([](std::shared_ptr<LandmarkModel> model, std::shared_ptr<MtcnnDetector> detector,
-                         const LandmarkParameters& parameters, int max_faces) {
+                         const LandmarkParameters& parameters, int max_faces, const std::string& identity) {
                  return std::make_unique<PyFaceTracking>(std::move(model), std::move(detector), parameters,
-                                                         max_faces);
+                                                         max_faces, identity);
              }),
-             py::arg("model"), py::arg("detector"), py::arg("parameters"), py::arg("max_faces") = 1)
+             py::arg("model"), py::arg("detector"), py::arg("parameters"), py::arg("max_faces") = 1,
+             py::arg("identity") = "slot")
         .def("track", &PyFaceTracking::track, py::arg("image"), py::arg("boxes") = py::none())
         .def("fit_picture", &PyFaceTracking::fit_picture, py::arg("image"), py::arg("boxes") = py::none())
         .def("reset", &PyFaceTracking::reset)
@@ -366,7 +397,9 @@ void register_pipeline(py::module_& module) {
         .def_property_readonly("columns", &PyObserver::columns)
         .def("observe", &PyObserver::observe, py::arg("frame"), py::arg("camera"), py::arg("number"),
              py::arg("timestamp"), py::arg("fhog") = false, py::arg("alignment") = py::none())
-        .def("finish", &PyObserver::finish, py::arg("smooth") = true)
+        .def("finish", py::overload_cast<bool>(&PyObserver::finish), py::arg("smooth") = true)
+        .def("finish_each", &PyObserver::finish_each, py::arg("smooth") = true)
+        .def("forget", &PyObserver::forget, py::arg("face_id"))
         .def("reset", &PyObserver::reset);
 }
 

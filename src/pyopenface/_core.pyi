@@ -111,11 +111,18 @@ class FittedFrame:
     @property
     def new_faces(self) -> list[bool]: ...
     @property
+    def identity_confidences(self) -> list[float]: ...
+    @property
     def landmark_likelihoods(self) -> list[npt.NDArray[np.float32]]: ...
 
 class FaceTracking:
     def __init__(
-        self, model: LandmarkModel, detector: MtcnnModel, parameters: LandmarkParameters, max_faces: int = 1
+        self,
+        model: LandmarkModel,
+        detector: MtcnnModel,
+        parameters: LandmarkParameters,
+        max_faces: int = 1,
+        identity: str = "slot",
     ) -> None: ...
     def track(self, image: npt.NDArray[np.uint8], boxes: npt.ArrayLike | None = None) -> FittedFrame: ...
     def fit_picture(
@@ -152,6 +159,10 @@ class Observer:
     def finish(
         self, smooth: bool = True
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None: ...
+    def finish_each(
+        self, smooth: bool = True
+    ) -> dict[int, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]: ...
+    def forget(self, face_id: int) -> None: ...
     def reset(self) -> None: ...
 
 def estimate_gaze(

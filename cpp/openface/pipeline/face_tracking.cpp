@@ -4,6 +4,7 @@
 
 #include "openface/core/error.h"
 #include "openface/image/grey.h"
+#include "openface/pipeline/face_identity.h"
 
 namespace openface {
 
@@ -37,7 +38,7 @@ float overlap(const Box& a, const Box& b) {
 
 FaceTracking::FaceTracking(std::shared_ptr<const LandmarkModel> model,
                            std::shared_ptr<const MtcnnDetector> detector,
-                           const LandmarkParameters& parameters, int max_faces)
+                           const LandmarkParameters& parameters, int max_faces, bool identities)
     : model_(std::move(model)),
       detector_(std::move(detector)),
       parameters_(parameters_for(parameters, max_faces)) {
@@ -45,21 +46,29 @@ FaceTracking::FaceTracking(std::shared_ptr<const LandmarkModel> model,
         throw Error(Error::Code::input, "max_faces must be between 1 and 1000");
     for (int i = 0; i < max_faces; ++i)
         slots_.push_back({std::make_unique<LandmarkTracker>(model_, detector_, parameters_)});
+    if (identities && max_faces > 1) identity_ = std::make_unique<FaceIdentity>(*model_->face.pdm);
 }
+
+FaceTracking::~FaceTracking() = default;
 
 void FaceTracking::reset() {
     for (Slot& slot : slots_) {
         slot.tracker->reset();
         slot.active = false;
     }
+    if (identity_ != nullptr) identity_->reset();
     frame_count_ = 0;
 }
 
 void FaceTracking::drop(int id) {
-    if (id < 0 || id >= max_faces())
+    const int known = identity_ != nullptr ? identity_->known_people() : max_faces();
+    if (id < 0 || id >= known)
         throw Error(Error::Code::input, "there is no face with id " + std::to_string(id));
-    slots_[std::size_t(id)].tracker->reset();
-    slots_[std::size_t(id)].active = false;
+    const int slot = identity_ != nullptr ? identity_->slot_of(id) : id;
+    if (identity_ != nullptr) identity_->forget(id);
+    if (slot < 0) return;
+    slots_[std::size_t(slot)].tracker->reset();
+    slots_[std::size_t(slot)].active = false;
 }
 
 Frame FaceTracking::prepare(const ViewU8& image) {
@@ -81,6 +90,7 @@ std::vector<FittedFace> FaceTracking::track(const ViewU8& image, const std::vect
     if (frame.grey.empty()) return faces;
     if (slots_.size() > 1) {
         faces = track_several(frame, boxes);
+        if (identity_ != nullptr) identity_->name(image, faces);
     } else {
         faces.push_back(track_single(frame, boxes));
     }

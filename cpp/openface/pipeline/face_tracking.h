@@ -13,19 +13,23 @@
 
 namespace openface {
 
+class FaceIdentity;
+
 struct FittedFace {
-    int id = 0;             // tracker index; in pictures the index of the detection
+    int id = 0;             // tracker index, or identity; in pictures the index of the detection
     bool success = false;   // what OpenFace prints (section 3.1: can be true although state.ok is false)
     bool new_face = false;  // the tracker took up this face in this frame
     FaceState state;
+    float identity_confidence = 1.0f;  // below 1 where identities are tracked
 };
 
 class FaceTracking {
   public:
     // max_faces 1 follows OpenFace's single-face program, more its multi-face program with that many
-    // trackers.
+    // trackers. With `identities`, for several faces, ids are those of people and not of trackers.
     FaceTracking(std::shared_ptr<const LandmarkModel> model, std::shared_ptr<const MtcnnDetector> detector,
-                 const LandmarkParameters& parameters, int max_faces);
+                 const LandmarkParameters& parameters, int max_faces, bool identities = false);
+    ~FaceTracking();
 
     // The next frame of a video. In the single-face case there is always exactly one entry. Boxes, where
     // given, take the place of the face detector.
@@ -35,7 +39,7 @@ class FaceTracking {
 
     // Forgets all faces, for the next video.
     void reset();
-    // Forgets the face of one tracker.
+    // Forgets the face with this id: a tracker's, or a person, whose id is then never given again.
     void drop(int id);
 
     int max_faces() const { return int(slots_.size()); }
@@ -57,6 +61,7 @@ class FaceTracking {
     std::shared_ptr<const MtcnnDetector> detector_;
     LandmarkParameters parameters_;
     std::vector<Slot> slots_;
+    std::unique_ptr<FaceIdentity> identity_;      // null: ids are tracker indices
     std::unique_ptr<FaceFitter> picture_fitter_;  // created by the first picture
     MtcnnScratch detector_scratch_;
     ImageU8 grey_;

@@ -50,9 +50,15 @@ double* append(double* out, const Values& values) {
 Observer::Observer(std::shared_ptr<const LandmarkModel> model,
                    std::shared_ptr<const FaceAnalyserModel> analyser_model, Program program, bool live,
                    bool history)
-    : model_(std::move(model)), program_(program), columns_(column_names(*model_, analyser_model.get())) {
-    if (analyser_model != nullptr)
-        analyser_ = std::make_unique<FaceAnalyser>(std::move(analyser_model), live, history);
+    : model_(std::move(model)),
+      program_(program),
+      analyser_model_(std::move(analyser_model)),
+      live_(live),
+      history_(history),
+      per_face_(program == Program::several_faces && analyser_model_ != nullptr &&
+                analyser_model_->predictors().any_dynamic()),
+      columns_(column_names(*model_, analyser_model_.get())) {
+    if (analyser_model_ != nullptr && !per_face_) latest_analyser_ = &analyser_of(0);
     face_3d_.resize(std::size_t(3 * model_->face.pdm->landmark_count()));
     for (auto& eye : eye_3d_) eye.resize(3 * eye_points);
 }
@@ -95,12 +101,37 @@ void Observer::observe(const FittedFace& face, const ViewU8& image, const Camera
     out = append(append(out, state.face.landmarks), face_3d_);
     const GlobalParameters& g = state.face.global;
     out = append(append(out, std::array<float, 6>{g.scale, g.rx, g.ry, g.rz, g.tx, g.ty}), state.face.local);
-    if (analyser_ == nullptr) return;
-    const AnalysedFace units = program_ == Program::single_face
-                                   ? analyser_->analyse(image, state.face.landmarks.data(), state.ok)
-                                   : analyser_->analyse_static(image, state.face.landmarks.data());
+    if (analyser_model_ == nullptr) return;
+    FaceAnalyser& analyser = analyser_of(per_face_ ? face.id : 0);
+    const AnalysedFace units = program_ == Program::single_face || per_face_
+                                   ? analyser.analyse(image, state.face.landmarks.data(), state.ok)
+                                   : analyser.analyse_static(image, state.face.landmarks.data());
     append(append(out, units.intensity), units.presence);
     latest_fhog_ = units.fhog;
+    latest_analyser_ = &analyser;
+}
+
+FaceAnalyser& Observer::analyser_of(int id) {
+    std::unique_ptr<FaceAnalyser>& analyser = analysers_[id];
+    if (analyser == nullptr) analyser = std::make_unique<FaceAnalyser>(analyser_model_, live_, history_);
+    return *analyser;
+}
+
+void Observer::forget(int id) {
+    if (!per_face_) return;
+    if (const auto found = analysers_.find(id); found != analysers_.end()) {
+        if (latest_analyser_ == found->second.get()) latest_analyser_ = nullptr;
+        analysers_.erase(found);
+    }
+}
+
+void Observer::reset() {
+    if (per_face_) {
+        analysers_.clear();
+        latest_analyser_ = nullptr;
+    } else {
+        for (const auto& [id, analyser] : analysers_) analyser->reset();
+    }
 }
 
 }  // namespace openface

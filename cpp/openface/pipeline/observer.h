@@ -2,6 +2,7 @@
 // OpenFace's CSV columns (tracking.md, sections 6 to 8 and 12).
 #pragma once
 
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -19,7 +20,8 @@ enum class Program { single_face, several_faces, pictures };
 
 class Observer {
   public:
-    // Without an analyser model there are no action units.
+    // Without an analyser model there are no action units. Several faces with a dynamic model have an
+    // analyser each, by their ids, and an end-of-video pass each.
     // Without `history` nothing is kept for the end of the video, for input that has none.
     Observer(std::shared_ptr<const LandmarkModel> model,
              std::shared_ptr<const FaceAnalyserModel> analyser_model, Program program, bool live = false,
@@ -35,16 +37,30 @@ class Observer {
                  double timestamp, double* row);
 
     // The analyser that saw the latest face (for aligned faces and descriptors), or null.
-    FaceAnalyser* analyser() { return analyser_.get(); }
+    FaceAnalyser* analyser() { return latest_analyser_; }
+    // Analysers by face id; all faces share number 0 unless each has its own.
+    const std::map<int, std::unique_ptr<FaceAnalyser>>& analysers() const { return analysers_; }
+    // Whether each face is calibrated for itself.
+    bool one_analyser_per_face() const { return per_face_; }
+    // Forgets one face's calibration and history, or everybody's.
+    void forget(int id);
+    void reset();
     // The FHOG descriptor of the latest face; empty without an analyser.
     std::span<const float> latest_fhog() const { return latest_fhog_; }
     Program program() const { return program_; }
     const LandmarkModel& model() const { return *model_; }
 
   private:
+    FaceAnalyser& analyser_of(int id);
+
     std::shared_ptr<const LandmarkModel> model_;
     Program program_;
-    std::unique_ptr<FaceAnalyser> analyser_;
+    std::shared_ptr<const FaceAnalyserModel> analyser_model_;
+    bool live_;
+    bool history_;
+    bool per_face_;
+    std::map<int, std::unique_ptr<FaceAnalyser>> analysers_;
+    FaceAnalyser* latest_analyser_ = nullptr;
     std::vector<std::string> columns_;
     PdmScratch scratch_;
     std::vector<float> face_3d_;

@@ -1,0 +1,260 @@
+#include "openface/pipeline/face_identity.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace openface {
+
+namespace {
+
+// Distances of appearance: see face_appearance.h.
+constexpr float smooth_change = 0.25f;   // one face in consecutive frames
+constexpr float same_person = 0.33f;     // a single look is enough
+constexpr float boundary = 0.40f;        // between one person and two, for the mean of several looks
+constexpr float new_person = 0.42f;      // beyond it, a few looks make a newcomer
+constexpr float clear_margin = 0.05f;    // to the second best
+constexpr float usurper_margin = 0.08f;  // by which somebody else must look better than the own gallery
+constexpr float near_bonus = 0.05f;      // for a face where the person was just now
+constexpr long near_frames = 15;
+constexpr float near_overlap = 0.3f;
+constexpr float duplicate_overlap = 0.1f;  // with a face already named: two trackers on one head
+constexpr int check_period = 4;            // accepted frames between comparisons with everybody
+constexpr std::size_t several_looks = 3;
+constexpr std::size_t many_looks = 8;
+constexpr float sure_certainty = 0.9f;  // of the validator: one look is enough for the first of all
+constexpr float learning_certainty = 0.8f;
+constexpr float novel_view = 0.15f;
+constexpr std::size_t gallery_size = 24;
+constexpr long same_stretch = 3;  // frames between two looks that count as consecutive
+
+// From 0 to 1, 0.5 at 0.
+float rise(float x) {
+    return 0.5f + 0.5f * x / std::sqrt(1.0f + x * x);
+}
+
+}  // namespace
+
+void FaceIdentity::reset() {
+    people_.clear();
+    tracklets_.clear();
+    frame_ = 0;
+}
+
+void FaceIdentity::forget(int identity) {
+    if (identity < 0 || identity >= known_people()) return;
+    people_[std::size_t(identity)].forgotten = true;
+    people_[std::size_t(identity)].gallery.clear();
+    for (Tracklet& tracklet : tracklets_)
+        if (tracklet.person == identity) tracklet.person = -1;
+}
+
+int FaceIdentity::slot_of(int identity) const {
+    for (const Tracklet& tracklet : tracklets_)
+        if (identity >= 0 && tracklet.person == identity) return tracklet.slot;
+    return -1;
+}
+
+FaceIdentity::Tracklet& FaceIdentity::tracklet_of(int slot, bool starts_anew) {
+    if (tracklets_.size() <= std::size_t(slot)) tracklets_.resize(std::size_t(slot) + 1);
+    Tracklet& tracklet = tracklets_[std::size_t(slot)];
+    if (starts_anew || tracklet.slot < 0) {
+        tracklet = Tracklet{};
+        tracklet.slot = slot;
+    }
+    return tracklet;
+}
+
+float FaceIdentity::distance_to(const Person& person, const Appearance& appearance) const {
+    float least = 2.0f;  // beyond any
+    for (const Appearance& view : person.gallery) least = std::min(least, distance(view, appearance));
+    return least;
+}
+
+// Whether a named tracker still shows the same person. A face that changes smoothly is only compared with
+// the other people now and then; one that jumps must look like its person.
+bool FaceIdentity::stays(const Sighting& sighting) const {
+    const Tracklet& tracklet = *sighting.tracklet;
+    const bool smooth = tracklet.pending.empty() && frame_ - tracklet.accepted <= same_stretch &&
+                        distance(tracklet.latest, sighting.appearance) <= smooth_change;
+    if (smooth && tracklet.age % check_period != 0) return true;
+    const float own = distance_to(people_[std::size_t(tracklet.person)], sighting.appearance);
+    float other = 2.0f;
+    for (int k = 0; k < known_people(); ++k)
+        if (k != tracklet.person)
+            other = std::min(other, distance_to(people_[std::size_t(k)], sighting.appearance));
+    if (smooth) return !(other <= same_person && other < own - usurper_margin);
+    return own <= boundary && own <= other + clear_margin;
+}
+
+bool FaceIdentity::held(int person, const std::vector<Sighting>& sightings) const {
+    return std::any_of(sightings.begin(), sightings.end(), [&](const Sighting& sighting) {
+        return sighting.known && sighting.tracklet->person == person;
+    });
+}
+
+// The mean over what was seen of the face since its identity is in question, less for a face at the place
+// where the person was just now.
+float FaceIdentity::dissimilarity(const Sighting& sighting, int person) const {
+    const Person& candidate = people_[std::size_t(person)];
+    float sum = 0.0f;
+    for (const Appearance& appearance : sighting.tracklet->pending) sum += distance_to(candidate, appearance);
+    const float mean = sum / float(sighting.tracklet->pending.size());
+    const bool near =
+        frame_ - candidate.seen <= near_frames && overlap(candidate.box, sighting.box) > near_overlap;
+    return near ? mean - near_bonus : mean;
+}
+
+void FaceIdentity::assign(Sighting& sighting, int person, float certainty) {
+    for (Tracklet& tracklet : tracklets_)
+        if (tracklet.person == person) tracklet.person = -1;
+    sighting.tracklet->person = person;
+    sighting.tracklet->certainty = certainty;
+    sighting.known = true;
+}
+
+// Names the one face in question that resembles a person most, if it does so enough. Returns whether it did.
+bool FaceIdentity::match_one(std::vector<Sighting>& sightings) {
+    Sighting* best_sighting = nullptr;
+    int best_person = -1;
+    float best = 2.0f, best_margin = 0.0f;
+    for (Sighting& sighting : sightings) {
+        if (sighting.known) continue;
+        float first = 2.0f, second = 2.0f;
+        int person = -1;
+        for (int k = 0; k < known_people(); ++k) {
+            if (people_[std::size_t(k)].forgotten || held(k, sightings)) continue;
+            const float d = dissimilarity(sighting, k);
+            if (d < first) {
+                second = first;
+                first = d;
+                person = k;
+            } else {
+                second = std::min(second, d);
+            }
+        }
+        const std::size_t looks = sighting.tracklet->pending.size();
+        const bool several = looks >= several_looks;
+        const bool alike = first <= (several ? boundary : same_person);
+        const bool clear = several || second - first >= clear_margin;
+        if (person < 0 || !alike || !clear || first >= best) continue;
+        best_sighting = &sighting;
+        best_person = person;
+        best = first;
+        best_margin = second - first;
+    }
+    if (best_sighting == nullptr) return false;
+    assign(*best_sighting, best_person,
+           std::min(rise((boundary - best) / 0.05f), rise((best_margin + clear_margin) / 0.05f)));
+    return true;
+}
+
+void FaceIdentity::add_newcomers(std::vector<Sighting>& sightings) {
+    for (Sighting& sighting : sightings) {
+        if (sighting.known) continue;
+        const bool on_named_face =
+            std::any_of(sightings.begin(), sightings.end(), [&](const Sighting& named) {
+                return named.known && overlap(named.box, sighting.box) > duplicate_overlap;
+            });
+        if (on_named_face) continue;
+        float least = 2.0f;
+        for (int k = 0; k < known_people(); ++k)
+            if (!people_[std::size_t(k)].forgotten && !held(k, sightings))
+                least = std::min(least, dissimilarity(sighting, k));
+        const std::size_t looks = sighting.tracklet->pending.size();
+        const bool first_of_all =
+            least == 2.0f && (looks >= several_looks || sighting.certainty >= sure_certainty);
+        const bool stranger = least > new_person && looks >= several_looks;
+        if (!(first_of_all || stranger || looks >= many_looks)) continue;
+        people_.emplace_back();
+        assign(sighting, known_people() - 1, least == 2.0f ? 1.0f : rise((least - boundary) / 0.05f));
+    }
+}
+
+void FaceIdentity::settle(std::vector<Sighting>& sightings) {
+    for (Sighting& sighting : sightings) {
+        std::vector<Appearance>& pending = sighting.tracklet->pending;
+        if (sighting.known) {
+            pending.clear();
+            continue;
+        }
+        if (pending.size() == many_looks) pending.erase(pending.begin());
+        pending.push_back(sighting.appearance);
+    }
+    while (match_one(sightings)) {
+    }
+    add_newcomers(sightings);
+}
+
+void FaceIdentity::learn(const Sighting& sighting) {
+    Tracklet& tracklet = *sighting.tracklet;
+    tracklet.latest = sighting.appearance;
+    tracklet.accepted = frame_;
+    const bool due = tracklet.age++ % check_period == 0;
+    if (tracklet.person < 0 || !sighting.known) return;
+    tracklet.pending.clear();
+    Person& person = people_[std::size_t(tracklet.person)];
+    person.box = sighting.box;
+    person.seen = frame_;
+    if (!person.gallery.empty() && (!due || sighting.certainty < learning_certainty)) return;
+    const float d = person.gallery.empty() ? 0.0f : distance_to(person, sighting.appearance);
+    person.typical += 0.2f * (d - person.typical);
+    if (!person.gallery.empty() && d < novel_view) return;
+    for (int k = 0; k < known_people(); ++k)  // a view that suits somebody else as well teaches nothing
+        if (k != tracklet.person && !person.gallery.empty() &&
+            distance_to(people_[std::size_t(k)], sighting.appearance) < d)
+            return;
+    if (person.gallery.size() < gallery_size) {
+        person.gallery.push_back(sighting.appearance);
+        return;
+    }
+    // The first view stays; the others are replaced in turn.
+    person.newest = person.newest % (gallery_size - 1) + 1;
+    person.gallery[person.newest] = sighting.appearance;
+}
+
+float FaceIdentity::confidence(const Tracklet& tracklet, const FaceState& state) const {
+    const Person& person = people_[std::size_t(tracklet.person)];
+    float value = std::min(tracklet.certainty, rise((boundary - person.typical) / 0.1f));
+    for (int i = 0; i <= state.failures; ++i) value *= 0.8f;
+    return value;
+}
+
+void FaceIdentity::name(const ViewU8& image, std::vector<FittedFace>& faces) {
+    std::vector<bool> present(tracklets_.size(), false);
+    for (const FittedFace& face : faces) {
+        tracklet_of(face.id, face.new_face);
+        if (std::size_t(face.id) < present.size()) present[std::size_t(face.id)] = true;
+    }
+    for (std::size_t slot = 0; slot < present.size(); ++slot)
+        if (!present[slot]) tracklets_[slot] = Tracklet{};
+
+    std::vector<Sighting> sightings;
+    for (std::size_t i = 0; i < faces.size(); ++i) {
+        const FaceState& state = faces[i].state;
+        Sighting sighting{
+            i, &tracklets_[std::size_t(faces[i].id)], {}, landmark_box(state.face), state.certainty};
+        if (state.ok &&
+            describer_.describe(image, state.face.landmarks.data(), state.face.global, sighting.appearance))
+            sightings.push_back(sighting);
+    }
+    for (Sighting& sighting : sightings) sighting.known = sighting.tracklet->person >= 0 && stays(sighting);
+    settle(sightings);
+    for (const Sighting& sighting : sightings) learn(sighting);
+
+    // A face in question is taken out, one whose fit was rejected keeps the name that its tracker has.
+    std::vector<bool> named(faces.size(), true);
+    for (const Sighting& sighting : sightings) named[sighting.face] = sighting.known;
+    std::vector<FittedFace> kept;
+    for (std::size_t i = 0; i < faces.size(); ++i) {
+        FittedFace& face = faces[i];
+        const Tracklet& tracklet = tracklets_[std::size_t(face.id)];
+        if (!named[i] || tracklet.person < 0 || !tracklet.pending.empty()) continue;
+        face.identity_confidence = confidence(tracklet, face.state);
+        face.id = tracklet.person;
+        kept.push_back(std::move(face));
+    }
+    faces = std::move(kept);
+    ++frame_;
+}
+
+}  // namespace openface
