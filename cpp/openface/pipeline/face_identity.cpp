@@ -11,14 +11,14 @@ namespace {
 constexpr float smooth_change = 0.25f;   // one face in consecutive frames
 constexpr float same_person = 0.33f;     // a single look is enough
 constexpr float boundary = 0.40f;        // between one person and two, for the mean of several looks
-constexpr float new_person = 0.42f;      // beyond it, a few looks make a newcomer
+constexpr float new_person = 0.47f;      // beyond it, a few looks make a newcomer
 constexpr float clear_margin = 0.05f;    // to the second best
 constexpr float usurper_margin = 0.08f;  // by which somebody else must look better than the own gallery
-constexpr float near_bonus = 0.05f;      // for a face where the person was just now
+constexpr float near_bonus = 0.07f;      // for a face where the person was just now
 constexpr long near_frames = 15;
-constexpr float near_overlap = 0.3f;
-constexpr float duplicate_overlap = 0.1f;  // with a face already named: two trackers on one head
-constexpr int check_period = 4;            // accepted frames between comparisons with everybody
+constexpr float near_distance = 0.8f;    // of the face's size
+constexpr float duplicate_share = 0.2f;  // of the smaller face, on one already named
+constexpr int check_period = 4;          // accepted frames between comparisons with everybody
 constexpr std::size_t several_looks = 3;
 constexpr std::size_t many_looks = 8;
 constexpr float sure_certainty = 0.9f;  // of the validator: one look is enough for the first of all
@@ -26,6 +26,20 @@ constexpr float learning_certainty = 0.8f;
 constexpr float novel_view = 0.15f;
 constexpr std::size_t gallery_size = 24;
 constexpr long same_stretch = 3;  // frames between two looks that count as consecutive
+
+bool near_to(const Box& a, const Box& b) {
+    const float size = std::max(std::max(a.width, a.height), std::max(b.width, b.height));
+    return std::fabs(a.x + a.width / 2 - b.x - b.width / 2) < near_distance * size &&
+           std::fabs(a.y + a.height / 2 - b.y - b.height / 2) < near_distance * size;
+}
+
+// The part of the smaller box that the other covers.
+float covered(const Box& a, const Box& b) {
+    const float width = std::min(a.x + a.width, b.x + b.width) - std::max(a.x, b.x);
+    const float height = std::min(a.y + a.height, b.y + b.height) - std::max(a.y, b.y);
+    if (!(width > 0.0f && height > 0.0f)) return 0.0f;
+    return width * height / std::min(a.width * a.height, b.width * b.height);
+}
 
 // From 0 to 1, 0.5 at 0.
 float rise(float x) {
@@ -99,8 +113,7 @@ float FaceIdentity::dissimilarity(const Sighting& sighting, int person) const {
     float sum = 0.0f;
     for (const Appearance& appearance : sighting.tracklet->pending) sum += distance_to(candidate, appearance);
     const float mean = sum / float(sighting.tracklet->pending.size());
-    const bool near =
-        frame_ - candidate.seen <= near_frames && overlap(candidate.box, sighting.box) > near_overlap;
+    const bool near = frame_ - candidate.seen <= near_frames && near_to(candidate.box, sighting.box);
     return near ? mean - near_bonus : mean;
 }
 
@@ -150,10 +163,10 @@ bool FaceIdentity::match_one(std::vector<Sighting>& sightings) {
 
 void FaceIdentity::add_newcomers(std::vector<Sighting>& sightings) {
     for (Sighting& sighting : sightings) {
-        if (sighting.known) continue;
+        if (sighting.known || sighting.tracklet->person >= 0) continue;
         const bool on_named_face =
             std::any_of(sightings.begin(), sightings.end(), [&](const Sighting& named) {
-                return named.known && overlap(named.box, sighting.box) > duplicate_overlap;
+                return named.known && covered(named.box, sighting.box) > duplicate_share;
             });
         if (on_named_face) continue;
         float least = 2.0f;
@@ -219,7 +232,7 @@ float FaceIdentity::confidence(const Tracklet& tracklet, const FaceState& state)
     return value;
 }
 
-void FaceIdentity::name(const ViewU8& image, std::vector<FittedFace>& faces) {
+std::vector<int> FaceIdentity::name(const ViewU8& image, std::vector<FittedFace>& faces) {
     std::vector<bool> present(tracklets_.size(), false);
     for (const FittedFace& face : faces) {
         tracklet_of(face.id, face.new_face);
@@ -241,6 +254,13 @@ void FaceIdentity::name(const ViewU8& image, std::vector<FittedFace>& faces) {
     settle(sightings);
     for (const Sighting& sighting : sightings) learn(sighting);
 
+    // A tracker whose face became another's and is nobody known has been carried over a cut or dragged away.
+    std::vector<int> astray;
+    for (const Sighting& sighting : sightings)
+        if (!sighting.known && sighting.tracklet->person >= 0 &&
+            sighting.tracklet->pending.size() >= several_looks)
+            astray.push_back(sighting.tracklet->slot);
+
     // A face in question is taken out, one whose fit was rejected keeps the name that its tracker has.
     std::vector<bool> named(faces.size(), true);
     for (const Sighting& sighting : sightings) named[sighting.face] = sighting.known;
@@ -254,7 +274,9 @@ void FaceIdentity::name(const ViewU8& image, std::vector<FittedFace>& faces) {
         kept.push_back(std::move(face));
     }
     faces = std::move(kept);
+    for (const int slot : astray) tracklets_[std::size_t(slot)] = Tracklet{};
     ++frame_;
+    return astray;
 }
 
 }  // namespace openface

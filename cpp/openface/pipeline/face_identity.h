@@ -17,8 +17,9 @@ class FaceIdentity {
     explicit FaceIdentity(const Pdm& pdm) : describer_(pdm) {}
 
     // Replaces tracker indices by identities, in every frame of the video, in order. Faces whose identity is
-    // not known yet are taken out.
-    void name(const ViewU8& image, std::vector<FittedFace>& faces);
+    // not known yet are taken out. Returns the trackers that should start afresh, as they no longer show the
+    // person that they followed nor anybody known.
+    std::vector<int> name(const ViewU8& image, std::vector<FittedFace>& faces);
     void reset();
     // Forgets a person: a later appearance is somebody new. The identity is never given again.
     void forget(int identity);

@@ -52,10 +52,7 @@ FaceTracking::FaceTracking(std::shared_ptr<const LandmarkModel> model,
 FaceTracking::~FaceTracking() = default;
 
 void FaceTracking::reset() {
-    for (Slot& slot : slots_) {
-        slot.tracker->reset();
-        slot.active = false;
-    }
+    for (Slot& slot : slots_) release(slot);
     if (identity_ != nullptr) identity_->reset();
     frame_count_ = 0;
 }
@@ -66,9 +63,12 @@ void FaceTracking::drop(int id) {
         throw Error(Error::Code::input, "there is no face with id " + std::to_string(id));
     const int slot = identity_ != nullptr ? identity_->slot_of(id) : id;
     if (identity_ != nullptr) identity_->forget(id);
-    if (slot < 0) return;
-    slots_[std::size_t(slot)].tracker->reset();
-    slots_[std::size_t(slot)].active = false;
+    if (slot >= 0) release(slots_[std::size_t(slot)]);
+}
+
+void FaceTracking::release(Slot& slot) {
+    slot.tracker->reset();
+    slot.active = false;
 }
 
 Frame FaceTracking::prepare(const ViewU8& image) {
@@ -90,7 +90,8 @@ std::vector<FittedFace> FaceTracking::track(const ViewU8& image, const std::vect
     if (frame.grey.empty()) return faces;
     if (slots_.size() > 1) {
         faces = track_several(frame, boxes);
-        if (identity_ != nullptr) identity_->name(image, faces);
+        if (identity_ != nullptr)
+            for (const int slot : identity_->name(image, faces)) release(slots_[std::size_t(slot)]);
     } else {
         faces.push_back(track_single(frame, boxes));
     }
@@ -128,10 +129,7 @@ std::vector<FittedFace> FaceTracking::track_several(const Frame& frame, const st
     std::size_t next = 0;
     for (std::size_t i = 0; i < slots_.size(); ++i) {
         Slot& slot = slots_[i];
-        if (slot.tracker->state().failures > drop_after_failures) {
-            slot.tracker->reset();
-            slot.active = false;
-        }
+        if (slot.tracker->state().failures > drop_after_failures) release(slot);
         if (slot.active) {
             slot.tracker->track(frame);
         } else if (next < candidates.size()) {
@@ -147,10 +145,8 @@ std::vector<FittedFace> FaceTracking::track_several(const Frame& frame, const st
         for (std::size_t b = a + 1; b < slots_.size(); ++b) {
             if (!slots_[a].active || !slots_[b].active) continue;
             if (overlap(landmark_box(slots_[a].tracker->state().face),
-                        landmark_box(slots_[b].tracker->state().face)) > same_face_overlap) {
-                slots_[a].active = false;
-                slots_[a].tracker->reset();
-            }
+                        landmark_box(slots_[b].tracker->state().face)) > same_face_overlap)
+                release(slots_[a]);
         }
 
     std::vector<FittedFace> faces;

@@ -52,6 +52,7 @@ class FaceTracking {
         bool active = false;
     };
 
+    static void release(Slot& slot);
     Frame prepare(const ViewU8& image);
     FittedFace track_single(const Frame& frame, const std::vector<Box>* boxes);
     std::vector<FittedFace> track_several(const Frame& frame, const std::vector<Box>* boxes);
