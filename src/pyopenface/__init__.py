@@ -34,12 +34,14 @@ if TYPE_CHECKING:
     from pyopenface.hog import HogWriter, read_hog
     from pyopenface.landmark_detector import LandmarkDetector
     from pyopenface.table import read_openface_csv, read_parquet, to_openface_csv, to_parquet
+    from pyopenface.tracker import FaceTracker
 
 # Where each lazy name lives; an empty string stands for a module of that name.
 _HOMES = {
     "AnalysedFace": "face_analyser",
     "Face": "face",
     "FaceAnalyser": "face_analyser",
+    "FaceTracker": "tracker",
     "Gaze": "gaze_analyser",
     "GazeAnalyser": "gaze_analyser",
     "HogWriter": "hog",
@@ -65,6 +67,7 @@ __all__ = [
     "Error",
     "Face",
     "FaceAnalyser",
+    "FaceTracker",
     "Gaze",
     "GazeAnalyser",
     "HogWriter",

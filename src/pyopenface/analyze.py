@@ -18,7 +18,16 @@ import numpy.typing as npt
 
 from pyopenface import _core
 from pyopenface.columns import Layout
-from pyopenface.engine import ActionUnits, Models, Result, Run, check_camera, load_models, thread_count
+from pyopenface.engine import (
+    ActionUnits,
+    Identity,
+    Models,
+    Result,
+    Run,
+    check_camera,
+    load_models,
+    thread_count,
+)
 from pyopenface.errors import InputError
 from pyopenface.face import Face, faces_from_rows
 from pyopenface.sources import ImageSource, Source, open_source
@@ -46,6 +55,7 @@ def analyze(
     au: ActionUnits | None = "dynamic",
     postprocess: bool = True,
     max_faces: int = 1,
+    identity: Identity = "slot",
     kind: Kind = "auto",
     start: float | None = None,
     end: float | None = None,
@@ -85,6 +95,10 @@ def analyze(
         they are the raw predictions of the moment, not limited to 0 … 5.
     max_faces : int
         More than 1 follows several faces, with OpenFace's rules for that many trackers.
+    identity : {"slot", "track"}
+        With several faces: ids are numbers of trackers, which take any face that comes next, as in OpenFace;
+        or of people, and survive losses and crossings. With ``"track"`` faces whose identity is not clear
+        yet have no row, and ``au="dynamic"`` calibrates to each person.
     kind : {"auto", "video", "pictures"}
         How to take images: as the frames of a video with one person, or each for itself with all its faces.
         ``"auto"``: numbered files of one size are a video.
@@ -147,8 +161,8 @@ def analyze(
     }  # fmt: skip
     settings: dict[str, Any] = {
         "model": model, "models": models, "au": au, "postprocess": postprocess, "max_faces": max_faces,
-        "kind": kind, "camera": camera, "wild": wild, "multi_view": multi_view, "parameters": parameters,
-        "threads": threads, "progress": progress, "on_frame": on_frame,
+        "identity": identity, "kind": kind, "camera": camera, "wild": wild, "multi_view": multi_view,
+        "parameters": parameters, "threads": threads, "progress": progress, "on_frame": on_frame,
     }  # fmt: skip
     if _is_list_of_videos(source):
         from pyopenface.batch import analyze_videos
@@ -212,6 +226,7 @@ def analyze_iter(
     models: str | os.PathLike[str] | None = None,
     au: ActionUnits | None = "dynamic",
     max_faces: int = 1,
+    identity: Identity = "slot",
     kind: Kind = "auto",
     camera: Camera | None = None,
     wild: bool = False,
@@ -224,7 +239,7 @@ def analyze_iter(
 
     Parameters
     ----------
-    source, model, models, au, max_faces, kind, camera, wild, multi_view, threads
+    source, model, models, au, max_faces, identity, kind, camera, wild, multi_view, threads
         As for `analyze`.
     live : bool
         Correct the action units online (OpenFace's rule for cameras), since there is no end of the video at
@@ -254,8 +269,8 @@ def analyze_iter(
     """
     with open_source(_one_picture(source), **options) as opened:
         analysis = _Analysis(
-            opened, model=model, models=models, au=au, max_faces=max_faces, kind=kind, camera=camera,
-            wild=wild, multi_view=multi_view, threads=threads, live=live, history=False,
+            opened, model=model, models=models, au=au, max_faces=max_faces, identity=identity, kind=kind,
+            camera=camera, wild=wild, multi_view=multi_view, threads=threads, live=live, history=False,
             source_options=options,
         )  # fmt: skip
         names = tuple(analysis.run.columns)
@@ -264,7 +279,9 @@ def analyze_iter(
                 yield (
                     result.frame.number,
                     result.frame.timestamp,
-                    faces_from_rows(result.rows, names, result.accepted, result.likelihoods),
+                    faces_from_rows(
+                        result.rows, names, result.accepted, result.likelihoods, result.identity_confidences
+                    ),
                 )
 
 
@@ -334,6 +351,7 @@ class _Analysis:
         models: str | os.PathLike[str] | None,
         au: ActionUnits | None,
         max_faces: int,
+        identity: Identity,
         kind: Kind,
         camera: Camera | None,
         wild: bool,
@@ -351,13 +369,20 @@ class _Analysis:
             raise InputError(f"au={au!r}: expected 'dynamic', 'static' or None")
         if isinstance(max_faces, bool) or max_faces != int(max_faces) or max_faces < 1:
             raise InputError(f"max_faces={max_faces!r}: expected a whole number, 1 or more")
+        if identity not in ("slot", "track"):
+            raise InputError(f"identity={identity!r}: expected 'slot' or 'track'")
+        if identity == "track" and max_faces == 1:
+            raise InputError("identity='track' tells several people apart: give max_faces, 2 or more")
         if camera is not None:
             camera = check_camera(camera)
         self.source = source
         self.taken_as = _taken_as(source, kind)
-        # Only the single-face program calibrates action units to the person; OpenFace's others are static.
+        # OpenFace calibrates action units to the person only where there is one; here, also where people are
+        # told apart.
         self.au: ActionUnits | None = (
-            "static" if au is not None and (self.taken_as == "pictures" or max_faces > 1) else au
+            "static"
+            if au is not None and (self.taken_as == "pictures" or (max_faces > 1 and identity == "slot"))
+            else au
         )
         self.models: Models = load_models(models, model, self.au)
         self.postprocess = postprocess
@@ -373,6 +398,7 @@ class _Analysis:
             program,  # type: ignore[arg-type]
             parameters=parameters or self._parameters(wild, multi_view),
             max_faces=max_faces,
+            identity=identity,
             camera=camera,
             threads=thread_count(threads),
             live=live,
@@ -430,18 +456,35 @@ class _Analysis:
         order = np.array(keep, np.intp)
         with contextlib.ExitStack() as stack:
             writer = stack.enter_context(table.CsvWriter(output, layout)) if output is not None else None
+            ids: list[float] = []
             for result in self._results():
                 rows = result.rows.take(order, axis=1)
+                if self.run.identity == "track":
+                    ids += rows[:, layout.position("face_id")].tolist()
                 if writer is not None:
                     writer.write_rows(rows)
                 yield result, rows
                 if self.on_frame is not None and not self._tell(result):
                     break
-            units = self.run.finish(smooth=True) if self.au is not None and self.postprocess else None
+            units = self._post_processed(ids) if self.au is not None and self.postprocess else None
             if units is not None:
                 self.units = np.hstack(units)
                 if writer is not None:
-                    writer.rewrite_action_units(*units)
+                    writer.rewrite_action_units(units[0], units[1])
+
+    def _post_processed(self, ids: list[float]) -> tuple[npt.NDArray[np.float64], ...] | None:
+        """The end-of-video pass: over all rows, or over those of every person."""
+        if self.run.program == "single_face":
+            return self.run.finish(smooth=True)
+        people = self.run.finish_each(smooth=True)
+        if not people:
+            return None
+        whose = np.array(ids)
+        units = tuple(np.empty((len(whose), values.shape[1])) for values in next(iter(people.values())))
+        for person, values in people.items():
+            for unit, value in zip(units, values, strict=True):
+                unit[whose == person] = value
+        return units
 
     @cached_property
     def layout(self) -> Layout:
@@ -450,7 +493,9 @@ class _Analysis:
 
     def _tell(self, result: Result) -> bool:
         assert self.on_frame is not None
-        faces = faces_from_rows(result.rows, self.run.columns, result.accepted, result.likelihoods)
+        faces = faces_from_rows(
+            result.rows, self.run.columns, result.accepted, result.likelihoods, result.identity_confidences
+        )
         return self.on_frame(result.frame.number, result.frame.timestamp, faces) is not False
 
     def _results(self) -> Iterator[Result]:

@@ -31,6 +31,7 @@ __all__ = ["Models", "Program", "Result", "Run", "load_models", "thread_count"]
 
 Program = Literal["single_face", "several_faces", "pictures"]
 ActionUnits = Literal["dynamic", "static"]
+Identity = Literal["slot", "track"]
 PathLike = str | os.PathLike[str]
 T = TypeVar("T")
 
@@ -197,6 +198,8 @@ class Result:
     accepted : list of bool
         Per face, whether the fit was accepted (can differ from the column success, see tracking.md, section
         3.1).
+    identity_confidences : list of float or None
+        Per face, how sure its id is; None where ids are those of trackers.
     fhog : numpy.ndarray or None
         float32 (k, 4464) if asked for.
     aligned : list of numpy.ndarray
@@ -208,6 +211,7 @@ class Result:
     frame: Frame
     rows: npt.NDArray[np.float64]
     accepted: list[bool]
+    identity_confidences: list[float] | None = None
     fhog: npt.NDArray[np.float32] | None = None
     aligned: list[npt.NDArray[np.uint8]] = field(default_factory=list)
     likelihoods: list[npt.NDArray[np.float32]] | None = None
@@ -226,6 +230,8 @@ class Run:
         Settings of the fit; by default the model's own.
     max_faces : int
         Trackers for "several_faces".
+    identity : {"slot", "track"}
+        With several faces: whether ids are those of trackers, as in OpenFace, or of people.
     camera : tuple of float, optional
         fx, fy, cx, cy in pixels; by default guessed from the frame size as OpenFace does.
     threads : int
@@ -255,6 +261,7 @@ class Run:
         *,
         parameters: _core.LandmarkParameters | None = None,
         max_faces: int = 1,
+        identity: Identity = "slot",
         camera: tuple[float, float, float, float] | None = None,
         threads: int = 1,
         live: bool = False,
@@ -273,11 +280,16 @@ class Run:
         self.program: Program = program
         self.parameters = parameters
         self.camera = camera
+        self.identity: Identity = identity
         self.threads = threads
         self._fhog = fhog
         self._alignment = alignment
         self._tracking = _core.FaceTracking(
-            models.landmark, models.detector, parameters, max_faces if program == "several_faces" else 1
+            models.landmark,
+            models.detector,
+            parameters,
+            max_faces if program == "several_faces" else 1,
+            identity,
         )
         self._observer = _core.Observer(models.landmark, models.analyser, program, live, history)
 
@@ -301,10 +313,11 @@ class Run:
         values = self._observer.observe(
             fitted, camera, frame.number, frame.timestamp, fhog=self._fhog, alignment=self._alignment
         )
+        sure = fitted.identity_confidences if self.identity == "track" else None
         if isinstance(values, tuple):
             rows, fhog, aligned = values
-            return Result(frame, rows, fitted.accepted, fhog, aligned, fitted.landmark_likelihoods)
-        return Result(frame, values, fitted.accepted, likelihoods=fitted.landmark_likelihoods)
+            return Result(frame, rows, fitted.accepted, sure, fhog, aligned, fitted.landmark_likelihoods)
+        return Result(frame, values, fitted.accepted, sure, likelihoods=fitted.landmark_likelihoods)
 
     def _camera_for(self, source: Source, frame: Frame) -> tuple[float, float, float, float]:
         if self.camera is not None:
@@ -357,6 +370,19 @@ class Run:
         any.
         """
         return self._observer.finish(smooth) if self.program == "single_face" else None
+
+    def finish_each(
+        self, smooth: bool = True
+    ) -> dict[int, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
+        """The same per person, by face id, where several faces are calibrated each for itself; one row per
+        row of that id.
+        """
+        return self._observer.finish_each(smooth)
+
+    def drop(self, face_id: int) -> None:
+        """Forget one of several faces."""
+        self._tracking.drop(face_id)
+        self._observer.forget(face_id)
 
     def reset(self) -> None:
         """Forget the faces and their history, for the next video."""

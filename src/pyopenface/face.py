@@ -170,6 +170,7 @@ def faces_from_rows(
     columns: Sequence[str],
     accepted: Sequence[bool] | None = None,
     likelihoods: Sequence[npt.NDArray[np.float32]] | None = None,
+    identity_confidences: Sequence[float] | None = None,
 ) -> list[Face]:
     """One `Face` per row, without copying the values."""
     names = tuple(columns)
@@ -179,6 +180,7 @@ def faces_from_rows(
             names,
             bool(accepted[i]) if accepted is not None else True,
             likelihoods[i] if likelihoods is not None else None,
+            float(identity_confidences[i]) if identity_confidences is not None else None,
         )
         for i, row in enumerate(rows)
     ]

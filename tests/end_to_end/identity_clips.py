@@ -105,9 +105,8 @@ class Count:
         return sum(len(people) - 1 for people in self.ids.values())
 
     def __str__(self) -> str:
-        return (
-            f"{self.rows} rows, {self.switches} switches, {self.spurious} spurious, {self.inherited} inherited"
-        )
+        wrong = f"{self.switches} switches, {self.spurious} spurious, {self.inherited} inherited"
+        return f"{self.rows} rows, {wrong}"
 
 
 def count(clip: Iterable[Scene], faces_in: Callable[[Image], Iterator[tuple[int, float, float]]]) -> Count:

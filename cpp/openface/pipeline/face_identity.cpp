@@ -11,16 +11,17 @@ namespace {
 constexpr float smooth_change = 0.25f;   // one face in consecutive frames
 constexpr float same_person = 0.33f;     // a single look is enough
 constexpr float boundary = 0.40f;        // between one person and two, for the mean of several looks
-constexpr float new_person = 0.47f;      // beyond it, a few looks make a newcomer
+constexpr float new_person = 0.47f;      // surely beyond it
 constexpr float clear_margin = 0.05f;    // to the second best
 constexpr float usurper_margin = 0.08f;  // by which somebody else must look better than the own gallery
-constexpr float near_bonus = 0.07f;      // for a face where the person was just now
-constexpr long near_frames = 15;
+constexpr float near_bonus = 0.05f;      // for a face where the person was just now
+constexpr long near_frames = 12;
 constexpr float near_distance = 0.8f;    // of the face's size
 constexpr float duplicate_share = 0.2f;  // of the smaller face, on one already named
 constexpr int check_period = 4;          // accepted frames between comparisons with everybody
 constexpr std::size_t several_looks = 3;
 constexpr std::size_t many_looks = 8;
+constexpr int long_look = 20;
 constexpr float sure_certainty = 0.9f;  // of the validator: one look is enough for the first of all
 constexpr float learning_certainty = 0.8f;
 constexpr float novel_view = 0.15f;
@@ -106,14 +107,20 @@ bool FaceIdentity::held(int person, const std::vector<Sighting>& sightings) cons
     });
 }
 
-// The mean over what was seen of the face since its identity is in question, less for a face at the place
-// where the person was just now.
+// How little the face in question looks like the person: the mean of the better half of its looks, since
+// blurred ones resemble nobody, less for a face at the place where the person was just now.
 float FaceIdentity::dissimilarity(const Sighting& sighting, int person) const {
     const Person& candidate = people_[std::size_t(person)];
-    float sum = 0.0f;
-    for (const Appearance& appearance : sighting.tracklet->pending) sum += distance_to(candidate, appearance);
-    const float mean = sum / float(sighting.tracklet->pending.size());
-    const bool near = frame_ - candidate.seen <= near_frames && near_to(candidate.box, sighting.box);
+    std::vector<float> distances;
+    for (const Appearance& appearance : sighting.tracklet->pending)
+        distances.push_back(distance_to(candidate, appearance));
+    std::sort(distances.begin(), distances.end());
+    const std::size_t half = (distances.size() + 1) / 2;
+    float mean = 0.0f;
+    for (std::size_t i = 0; i < half; ++i) mean += distances[i] / float(half);
+    // Where a face has just become another one (a cut), the place says nothing.
+    const bool near = sighting.tracklet->person < 0 && candidate.seen >= 0 &&
+                      frame_ - candidate.seen <= near_frames && near_to(candidate.box, sighting.box);
     return near ? mean - near_bonus : mean;
 }
 
@@ -147,7 +154,8 @@ bool FaceIdentity::match_one(std::vector<Sighting>& sightings) {
         }
         const std::size_t looks = sighting.tracklet->pending.size();
         const bool several = looks >= several_looks;
-        const bool alike = first <= (several ? boundary : same_person);
+        const float limit = several ? boundary : same_person;
+        const bool alike = first <= limit;
         const bool clear = several || second - first >= clear_margin;
         if (person < 0 || !alike || !clear || first >= best) continue;
         best_sighting = &sighting;
@@ -173,11 +181,11 @@ void FaceIdentity::add_newcomers(std::vector<Sighting>& sightings) {
         for (int k = 0; k < known_people(); ++k)
             if (!people_[std::size_t(k)].forgotten && !held(k, sightings))
                 least = std::min(least, dissimilarity(sighting, k));
-        const std::size_t looks = sighting.tracklet->pending.size();
-        const bool first_of_all =
-            least == 2.0f && (looks >= several_looks || sighting.certainty >= sure_certainty);
-        const bool stranger = least > new_person && looks >= several_looks;
-        if (!(first_of_all || stranger || looks >= many_looks)) continue;
+        const Tracklet& tracklet = *sighting.tracklet;
+        const bool nobody_missing =
+            least == 2.0f && (tracklet.steady >= several_looks || sighting.certainty >= sure_certainty);
+        const bool stranger = least > new_person && tracklet.steady >= many_looks;
+        if (!(nobody_missing || stranger || tracklet.waiting >= long_look)) continue;
         people_.emplace_back();
         assign(sighting, known_people() - 1, least == 2.0f ? 1.0f : rise((least - boundary) / 0.05f));
     }
@@ -186,10 +194,17 @@ void FaceIdentity::add_newcomers(std::vector<Sighting>& sightings) {
 void FaceIdentity::settle(std::vector<Sighting>& sightings) {
     for (Sighting& sighting : sightings) {
         std::vector<Appearance>& pending = sighting.tracklet->pending;
+        Tracklet& tracklet = *sighting.tracklet;
         if (sighting.known) {
             pending.clear();
+            tracklet.steady = 0;
+            tracklet.waiting = 0;
             continue;
         }
+        const bool smooth =
+            !pending.empty() && distance(pending.back(), sighting.appearance) <= smooth_change;
+        tracklet.steady = smooth ? tracklet.steady + 1 : 1;
+        ++tracklet.waiting;
         if (pending.size() == many_looks) pending.erase(pending.begin());
         pending.push_back(sighting.appearance);
     }
@@ -205,6 +220,8 @@ void FaceIdentity::learn(const Sighting& sighting) {
     const bool due = tracklet.age++ % check_period == 0;
     if (tracklet.person < 0 || !sighting.known) return;
     tracklet.pending.clear();
+    tracklet.steady = 0;
+    tracklet.waiting = 0;
     Person& person = people_[std::size_t(tracklet.person)];
     person.box = sighting.box;
     person.seen = frame_;
@@ -260,6 +277,7 @@ std::vector<int> FaceIdentity::name(const ViewU8& image, std::vector<FittedFace>
         if (!sighting.known && sighting.tracklet->person >= 0 &&
             sighting.tracklet->pending.size() >= several_looks)
             astray.push_back(sighting.tracklet->slot);
+    for (const int slot : astray) people_[std::size_t(tracklets_[std::size_t(slot)].person)].seen = -1;
 
     // A face in question is taken out, one whose fit was rejected keeps the name that its tracker has.
     std::vector<bool> named(faces.size(), true);

@@ -43,6 +43,8 @@ class FaceIdentity {
         int age = 0;         // accepted frames
         Appearance latest{};
         std::vector<Appearance> pending;  // faces seen while the person is in question
+        std::size_t steady = 0;           // of these, the last that follow each other smoothly
+        int waiting = 0;                  // how many there were in all
         float certainty = 1.0f;           // of the decision that named it
     };
     struct Sighting {  // one accepted face of the present frame

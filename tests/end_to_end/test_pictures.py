@@ -1,0 +1,153 @@
+"""Every face of single pictures, against both builds of the reference."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+import pyopenface
+from pyopenface import LandmarkDetector
+from pyopenface.sources import read_image
+
+PICTURES = [*(f"sample{i}.jpg" for i in range(1, 7)), "sample3_16bit_gray.png", "sample3_16bit_rgb.png"]
+# Groups of columns and their printed digit.
+GROUPS = {
+    r"gaze_[01]_[xyz]": 1e-6,
+    r"gaze_angle_[xy]": 1e-3,
+    r"eye_lmk_[xy]_\d+": 0.1,
+    r"eye_lmk_[XYZ]_\d+": 0.1,
+    r"pose_T[xyz]": 0.1,
+    r"pose_R[xyz]": 1e-3,
+    r"[xy]_\d+": 0.1,
+    r"[XYZ]_\d+": 0.1,
+    r"p_(scale|rx|ry|rz|tx|ty)": 1e-3,
+    r"p_\d+": 1e-3,
+}
+
+
+def stem(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+def golden_rows(golden: Path, build: str, folder: str, name: str) -> pd.DataFrame:
+    return pd.read_csv(golden / build / folder / f"{stem(name)}.csv.gz")
+
+
+@pytest.mark.parametrize("wild", [False, True])
+def test_faces_are_those_of_the_reference(wild: bool, models: Path, samples: Path, golden: Path) -> None:
+    """Same faces, same order, and no further off than the noise.
+
+    The noise of a single picture is measured twice: between the reference's builds, and by what a last bit of
+    the face's box does to our own fit. The latter is larger: builds of one program share most of their bits.
+    """
+    folder = "img_clnf_wild_flag" if wild else "img_clnf"
+    ours = LandmarkDetector("clnf", models, wild=wild)
+    boxes_of = pyopenface._core.FaceDetector(models / "model/mtcnn_detector/MTCNN_detector.txt")
+    rows: dict[str, list[np.ndarray]] = {
+        "reference": [],
+        "second": [],
+        "ours": [],
+        "moved up": [],
+        "moved": [],
+    }
+    names: list[str] = []
+    for name in PICTURES:
+        image = read_image(samples / name)
+        want = golden_rows(golden, "csv", folder, name)
+        names = [c for c in want.columns if c not in ("face", "confidence") and not c.startswith("AU")]
+        boxes, _ = boxes_of.detect(image)
+        found = {
+            "ours": ours.detect(image),
+            "moved up": ours.detect(image, boxes=boxes * np.float32(1 + 1e-6)),
+            "moved": ours.detect(image, boxes=boxes + np.float32([1e-4, 0, 0, 0])),
+        }
+        assert [face.id for face in found["ours"]] == want["face"].tolist()
+        assert np.abs([face.landmarks_2d[30, 0] for face in found["ours"]] - want["x_30"]).max() < 3.0
+        rows["reference"].append(want[names].to_numpy())
+        rows["second"].append(golden_rows(golden, "csv_second_build", folder, name)[names].to_numpy())
+        for key, faces in found.items():
+            rows[key].append(np.array([[face[c] for c in names] for face in faces]))
+    values = {key: np.concatenate(blocks) for key, blocks in rows.items()}
+    for pattern, digit in GROUPS.items():
+        columns = [i for i, c in enumerate(names) if re.fullmatch(pattern, c)]
+
+        def off(a: str, b: str, percent: int, columns: list[int] = columns) -> float:
+            return float(np.percentile(np.abs(values[a][:, columns] - values[b][:, columns]), percent))
+
+        for percent in (50, 95, 99):
+            noise = max(
+                off("second", "reference", percent), off("moved up", "ours", percent),
+                off("moved", "ours", percent),
+            )  # fmt: skip
+            assert off("ours", "reference", percent) <= 1.5 * noise + digit, (pattern, percent)
+
+
+@pytest.fixture(scope="module")
+def ceclm(models: Path, standin_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The published files together with the stand-in CEN weights."""
+    folder = tmp_path_factory.mktemp("ceclm")
+    for path in models.rglob("*"):
+        if path.is_file():
+            link = folder / path.relative_to(models)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path)
+    for path in standin_models.glob("cen_patches_*.dat"):
+        link = folder / "model/patch_experts" / path.name
+        link.unlink(missing_ok=True)
+        link.symlink_to(path)
+    return folder
+
+
+@pytest.mark.parametrize("case", [f"sample{i}" for i in range(1, 7)] + ["sample2_multiview"])
+def test_faces_of_ceclm_with_early_termination(case: str, ceclm: Path, samples: Path, golden: Path) -> None:
+    """The stand-in weights are weak, so the fit is more chaotic than with CCNF: compare where it settles."""
+    want = golden_rows(golden, "csv", "img_ceclm_standin", f"{case}.csv")
+    detector = LandmarkDetector("ceclm", ceclm, multi_view=case.endswith("multiview"))
+    faces = detector.detect(read_image(samples / f"{case.split('_')[0]}.jpg"))
+    assert [face.id for face in faces] == want["face"].tolist()
+    x = np.array([face.landmarks_2d[:, 0] for face in faces]) - want[[f"x_{i}" for i in range(68)]]
+    y = np.array([face.landmarks_2d[:, 1] for face in faces]) - want[[f"y_{i}" for i in range(68)]]
+    error = np.hypot(x.to_numpy(), y.to_numpy())
+    assert np.median(error) < 0.2
+    assert np.percentile(error, 95) < 1.0
+    confidences = np.array([face.confidence for face in faces])
+    assert np.abs(confidences - want["confidence"]).max() < 0.05
+
+
+def test_channels_and_depths_that_mean_the_same_give_the_same(models: Path, samples: Path) -> None:
+    detector = LandmarkDetector("clnf", models)
+    colour = read_image(samples / "sample3.jpg")
+    grey = cv2.cvtColor(colour, cv2.COLOR_BGR2GRAY)
+
+    def points(image: np.ndarray) -> np.ndarray:
+        (face,) = detector.detect(image)
+        return face.landmarks_2d
+
+    # Replicated grey goes through the weights of the colours, which add up to 1: the same grey values.
+    np.testing.assert_array_equal(points(grey), points(cv2.merge([grey, grey, grey])))
+    alpha = np.full_like(grey, 7)
+    np.testing.assert_array_equal(points(np.dstack([colour, alpha])), points(colour))
+
+
+@pytest.mark.parametrize("name", ["rgb16.png", "grey16.png", "bgra.png", "grey8.png"])
+def test_picture_files_of_every_kind_are_read(name: str, models: Path, samples: Path, tmp_path: Path) -> None:
+    colour = cv2.imread(str(samples / "sample3.jpg"))
+    grey = cv2.cvtColor(colour, cv2.COLOR_BGR2GRAY)
+    pixels = {
+        "rgb16.png": colour.astype(np.uint16) * 256 + 200,  # the low byte is dropped
+        "grey16.png": grey.astype(np.uint16) * 256 + 99,
+        "bgra.png": np.dstack([colour, grey]),
+        "grey8.png": grey,
+    }[name]
+    cv2.imwrite(str(tmp_path / name), pixels)
+    image = read_image(tmp_path / name)
+    expected = colour if name in ("rgb16.png", "bgra.png") else cv2.merge([grey, grey, grey])
+    np.testing.assert_array_equal(image, expected)
+    df = pyopenface.analyze(tmp_path / name, models=models, model="clnf", au=None)
+    assert len(df) == 1
+    assert df["confidence"][0] > 0.8
