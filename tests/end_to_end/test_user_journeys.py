@@ -12,9 +12,11 @@ import pandas as pd
 import pytest
 
 import pyopenface
-from pyopenface import InputError, ModelError, SourceError
+from pyopenface import InputError, ModelError, SourceError, StateError
 from pyopenface.batch import csv_names
 from pyopenface.cli import main
+from pyopenface.engine import Run, load_models
+from pyopenface.sources import open_source
 
 
 def analyze(source: Any, models: Path, **options: Any) -> pd.DataFrame:
@@ -225,3 +227,11 @@ def test_memory_stays_flat_over_thousands_of_frames(models: Path, samples: Path)
             peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     # A table's row alone has 5.7 kB: keeping rows or frames would show as 14 MB or 480 MB.
     assert peaks[1] - peaks[0] < 8_000
+
+
+def test_walking_keeps_no_history_of_the_action_units(models: Path, samples: Path) -> None:
+    run = Run(load_models(models, "clnf"), history=False)
+    with open_source(samples / "default.wmv", end=0.2) as source:
+        assert len(list(run.results(source))) == 3
+    with pytest.raises(StateError, match="no history"):
+        run.finish()

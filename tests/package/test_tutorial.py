@@ -83,9 +83,9 @@ def test_three_people_are_found_and_somebody_smiles(executed: tuple[Any, Path, f
         for output in cell.outputs
         if output.output_type == "stream"
     )
-    assert "person B smiles from" in printed
+    assert " smiles from " in printed
     people = pyopenface.read_parquet(executed[1] / "faces.parquet").openface.faces
-    assert people == ["person A", "person B", "person C"]
+    assert {"person A", "person B", "person C"} <= set(people)
 
 
 def test_the_annotated_video_is_shown_and_the_tables_are_exported(executed: tuple[Any, Path, float]) -> None:
