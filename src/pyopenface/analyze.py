@@ -212,8 +212,8 @@ def write_csv(source: Any, output: str | os.PathLike[str], **settings: Any) -> S
     names = ("start", "end", "every", "fps", "roi", "timestamps", "download")
     options = {name: settings.pop(name) for name in names if name in settings}
     analysis_settings: dict[str, Any] = {
-        "model": "auto", "models": None, "au": "dynamic", "max_faces": 1, "kind": "auto", "camera": None,
-        "wild": False, "multi_view": False, "threads": None,
+        "model": "auto", "models": None, "au": "dynamic", "max_faces": 1, "identity": "slot", "kind": "auto",
+        "camera": None, "wild": False, "multi_view": False, "threads": None,
     } | settings  # fmt: skip
     with open_source(_one_picture(source), **options) as opened:
         return _Analysis(opened, source_options=options, **analysis_settings).to_csv(output)
