@@ -37,6 +37,10 @@ def register(subparsers: Any) -> None:
     )
     parser.add_argument("--max-faces", type=int, default=1, help="faces to follow (default 1)")
     parser.add_argument(
+        "--identity", choices=["slot", "track"], default="slot",
+        help="with several faces: ids of trackers, as in OpenFace, or of people",
+    )  # fmt: skip
+    parser.add_argument(
         "--kind", choices=["auto", "video", "pictures"], default="auto", help="how to take images"
     )
     parser.add_argument("--start", type=float, help="seconds")
@@ -121,6 +125,7 @@ def _extract(
         au=None if arguments.au == "none" else arguments.au,
         postprocess=not arguments.no_postprocess,
         max_faces=arguments.max_faces,
+        identity=arguments.identity,
         kind=arguments.kind,
         **part,
         roi=arguments.roi,

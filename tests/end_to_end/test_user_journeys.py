@@ -235,3 +235,28 @@ def test_walking_keeps_no_history_of_the_action_units(models: Path, samples: Pat
         assert len(list(run.results(source))) == 3
     with pytest.raises(StateError, match="no history"):
         run.finish()
+
+
+def test_extract_writes_what_analyze_gives_for_every_choice_of_identity(
+    models: Path, samples: Path, tmp_path: Path
+) -> None:
+    video = samples / "multi_face_h264.avi"
+    for identity in ("slot", "track"):
+        path = tmp_path / f"{identity}.csv"
+        line = [
+            "extract",
+            str(video),
+            "-o",
+            str(path),
+            "--model",
+            "clnf",
+            "--models",
+            str(models),
+            "--end",
+            "1",
+        ]
+        assert main([*line, "--quiet", "--max-faces", "3", "--identity", identity]) == 0
+        written = pyopenface.read_openface_csv(path)
+        df = analyze(video, models, end=1, max_faces=3, identity=identity)
+        assert written["face_id"].tolist() == df["face_id"].tolist()
+        np.testing.assert_allclose(written["AU12_r"], df["AU12_r"], atol=0.0051)

@@ -14,6 +14,7 @@ from pyopenface import (
     DownloadError,
     Face,
     FaceAnalyser,
+    FaceTracker,
     Gaze,
     GazeAnalyser,
     HogWriter,
@@ -45,7 +46,8 @@ def videos() -> pd.DataFrame:
     folder.main_file("clnf")
     path: Path = youtube.fetch("https://youtu.be/x", end=10, height=480)
     one: pd.DataFrame = pyopenface.analyze(
-        path, model="clnf", models="weights", au="static", postprocess=False, max_faces=3, kind="video",
+        path, model="clnf", models="weights", au="static", postprocess=False, max_faces=3,
+        identity="track", kind="video",
         start=0.5, end=9.5, every=2, roi=(0, 0, 320, 240), timestamps="container",
         camera=(500.0, 500.0, 160.0, 120.0), wild=True, multi_view=True, threads=2, progress=False,
         on_frame=on_frame, output="rows.csv",
@@ -65,7 +67,9 @@ def live(images: list[Image]) -> None:
             units: dict[str, float] = face.action_units
             print(units, face.box, face.to_dict())
     detector, analyser, eyes = LandmarkDetector("clnf"), FaceAnalyser(), GazeAnalyser()
+    tracker = FaceTracker(max_faces=3, identity="track")
     for image in images:
+        print([face.identity_confidence for face in tracker.update(image, timestamp=0.0)])
         found: Face = detector.update(image, timestamp=0.0)
         everyone: list[Face] = detector.detect(image)
         gaze: Gaze = eyes.analyse(found)
