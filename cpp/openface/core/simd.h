@@ -24,7 +24,17 @@ namespace openface::OPENFACE_ISA {
 
 typedef float F8 __attribute__((vector_size(32)));
 typedef std::int32_t I8 __attribute__((vector_size(32)));
+typedef double D4 __attribute__((vector_size(32)));
+typedef std::int64_t L4 __attribute__((vector_size(32)));
+#if defined(OPENFACE_ISA_AVX2)
+// GCC takes vectors wider than a register apart into single lanes, so here the pair of registers is spelt
+// out.
+struct D8 {
+    D4 lower, upper;
+};
+#else
 typedef double D8 __attribute__((vector_size(64)));
+#endif
 typedef std::int64_t L8 __attribute__((vector_size(64)));
 
 // ---- loads, stores, broadcasts (no alignment required)
@@ -284,19 +294,81 @@ OPENFACE_INLINE F16 max(F16 a, F16 b) {
 
 // ---- doubles: eight lanes, for accumulators that the specification keeps in double
 
+#if defined(OPENFACE_ISA_AVX2)
+OPENFACE_INLINE D8 operator+(D8 a, D8 b) {
+    return {a.lower + b.lower, a.upper + b.upper};
+}
+OPENFACE_INLINE D8 operator-(D8 a, D8 b) {
+    return {a.lower - b.lower, a.upper - b.upper};
+}
+OPENFACE_INLINE D8 operator*(D8 a, D8 b) {
+    return {a.lower * b.lower, a.upper * b.upper};
+}
+OPENFACE_INLINE D8 operator+(D8 a, double b) {
+    return {a.lower + b, a.upper + b};
+}
+OPENFACE_INLINE D8 operator-(D8 a, double b) {
+    return {a.lower - b, a.upper - b};
+}
+OPENFACE_INLINE D8 operator*(D8 a, double b) {
+    return {a.lower * b, a.upper * b};
+}
+OPENFACE_INLINE D8 operator/(D8 a, double b) {
+    return {a.lower / b, a.upper / b};
+}
+OPENFACE_INLINE D8& operator+=(D8& a, D8 b) {
+    a.lower += b.lower;
+    a.upper += b.upper;
+    return a;
+}
+OPENFACE_INLINE D8& operator-=(D8& a, D8 b) {
+    a.lower -= b.lower;
+    a.upper -= b.upper;
+    return a;
+}
+OPENFACE_INLINE D8 to_double(F8 v) {
+    return {D4(_mm256_cvtps_pd(_mm256_castps256_ps128(__m256(v)))),
+            D4(_mm256_cvtps_pd(_mm256_extractf128_ps(__m256(v), 1)))};
+}
+OPENFACE_INLINE F8 to_float(D8 v) {
+    return F8(_mm256_set_m128(_mm256_cvtpd_ps(__m256d(v.upper)), _mm256_cvtpd_ps(__m256d(v.lower))));
+}
+OPENFACE_INLINE D8 to_double(I8 v) {
+    return {D4(_mm256_cvtepi32_pd(_mm256_castsi256_si128(__m256i(v)))),
+            D4(_mm256_cvtepi32_pd(_mm256_extracti128_si256(__m256i(v), 1)))};
+}
+// Truncates toward zero.
+OPENFACE_INLINE I8 to_int(D8 v) {
+    return I8(_mm256_set_m128i(_mm256_cvttpd_epi32(__m256d(v.upper)), _mm256_cvttpd_epi32(__m256d(v.lower))));
+}
+// The first `count` lanes; zero in the others.
+OPENFACE_INLINE D8 first_lanes(D8 v, int count) {
+    const L4 lane = {0, 1, 2, 3};
+    return {lane < count ? v.lower : D4{}, lane + 4 < count ? v.upper : D4{}};
+}
+OPENFACE_INLINE D8 broadcast8d(double x) {
+    return {D4{x, x, x, x}, D4{x, x, x, x}};
+}
+OPENFACE_INLINE double sum(D8 v) {
+    const D4 pairs = v.lower + v.upper;
+    return (pairs[0] + pairs[2]) + (pairs[1] + pairs[3]);
+}
+#else
 OPENFACE_INLINE D8 to_double(F8 v) {
     return __builtin_convertvector(v, D8);
 }
 OPENFACE_INLINE F8 to_float(D8 v) {
     return __builtin_convertvector(v, F8);
 }
-OPENFACE_INLINE D8 load8d(const double* p) {
-    D8 v;
-    std::memcpy(&v, p, sizeof v);
-    return v;
+OPENFACE_INLINE D8 to_double(I8 v) {
+    return __builtin_convertvector(v, D8);
 }
-OPENFACE_INLINE void store(double* p, D8 v) {
-    std::memcpy(p, &v, sizeof v);
+OPENFACE_INLINE I8 to_int(D8 v) {
+    return __builtin_convertvector(v, I8);
+}
+OPENFACE_INLINE D8 first_lanes(D8 v, int count) {
+    const L8 lane = {0, 1, 2, 3, 4, 5, 6, 7};
+    return lane < count ? v : D8{};
 }
 OPENFACE_INLINE D8 broadcast8d(double x) {
     return D8{x, x, x, x, x, x, x, x};
@@ -305,5 +377,24 @@ OPENFACE_INLINE double sum(D8 v) {
     const double a = v[0] + v[4], b = v[1] + v[5], c = v[2] + v[6], d = v[3] + v[7];
     return (a + c) + (b + d);
 }
+#endif
+#if defined(OPENFACE_ISA_AVX2)
+OPENFACE_INLINE D8 load8d(const double* p) {
+    return {D4(_mm256_loadu_pd(p)), D4(_mm256_loadu_pd(p + 4))};
+}
+OPENFACE_INLINE void store(double* p, D8 v) {
+    _mm256_storeu_pd(p, __m256d(v.lower));
+    _mm256_storeu_pd(p + 4, __m256d(v.upper));
+}
+#else
+OPENFACE_INLINE D8 load8d(const double* p) {
+    D8 v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+}
+OPENFACE_INLINE void store(double* p, D8 v) {
+    std::memcpy(p, &v, sizeof v);
+}
+#endif
 
 }  // namespace openface::OPENFACE_ISA

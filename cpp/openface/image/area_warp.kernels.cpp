@@ -11,7 +11,7 @@ constexpr int largest_area = 136;  // window 99, support 31, and some slack
 // Rounds to the nearest integer, halves to even; |v| < 2^31 afterwards.
 OPENFACE_INLINE I8 round_even_int(D8 v) {
     const D8 magic = broadcast8d(6755399441055744.0);  // 1.5 * 2^52
-    return __builtin_convertvector((v + magic) - magic, I8);
+    return to_int((v + magic) - magic);
 }
 
 OPENFACE_INLINE double limited(double v) {
@@ -39,7 +39,7 @@ void sample_area(const ViewU8& grey, const AreaMap& map, int size, float* area, 
     const double a = limited(map.a), b = limited(map.b), m02 = limited(map.m02), m12 = limited(map.m12);
     const double minus_b = -b;
     for (int i = 0; i < size; i += 8) {
-        const D8 n = __builtin_convertvector(iota() + i, D8);
+        const D8 n = to_double(iota() + i);
         store(x_u + i, round_even_int((n * a) * 1024.0));
         store(x_v + i, round_even_int((n * b) * 1024.0));
         store(y_u + i, round_even_int((n * minus_b + m02) * 1024.0) + 16);

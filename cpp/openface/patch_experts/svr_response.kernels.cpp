@@ -60,7 +60,6 @@ OPENFACE_INLINE Doubles exponential(Doubles x) {
 // Mean and standard deviation of the area; 1 if that is 0. Lanes are columns, added up in one fixed order.
 OPENFACE_INLINE void moments(const float* area, int stride, int size, double* mean, double* deviation) {
     const double count = double(size * size);
-    const L8 lane = {0, 1, 2, 3, 4, 5, 6, 7};
     double totals[2];
     for (int pass = 0; pass < 2; ++pass) {
         D8 total = D8{};
@@ -68,7 +67,7 @@ OPENFACE_INLINE void moments(const float* area, int stride, int size, double* me
             for (int x = 0; x < size; x += 8) {
                 const D8 v = to_double(load(area + y * stride + x));
                 const D8 term = pass == 0 ? v : (v - totals[0]) * (v - totals[0]);
-                total = total + (lane + x < size ? term : D8{});
+                total = total + first_lanes(term, size - x);
             }
         totals[pass] = sum(total) / count;
     }
