@@ -7,6 +7,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,31 +28,44 @@ class Process(NamedTuple):
     memory: float
 
 
-def run_process(command: Sequence[str], cores: Sequence[int] | None = None, output: Any = None) -> Process:
+# A program's peak memory counts from the process that starts it, so a small one does that.
+_LAUNCHER = """
+import os, sys, time
+report, cores, *command = sys.argv[1:]
+if cores:
+    os.sched_setaffinity(0, [int(core) for core in cores.split(",")])
+start = time.perf_counter()
+child = os.fork()
+if child == 0:
+    os.execvp(command[0], command)
+_, status, usage = os.wait4(child, 0)
+wall = time.perf_counter() - start
+with open(report, "w") as file:
+    cpu = usage.ru_utime + usage.ru_stime
+    print(wall, cpu, usage.ru_maxrss, os.waitstatus_to_exitcode(status), file=file)
+"""
+
+
+def run_process(command: Sequence[str], cores: Sequence[int] | None = None) -> Process:
     """Run a program on some cores and measure it, with all its threads and children that it waited for.
 
     Raises RuntimeError with the end of its standard error if it fails.
     """
     environment = os.environ | {"PYOPENFACE_MODELS": str(MODELS)}
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        command,
-        env=environment,
-        stdout=subprocess.DEVNULL if output is None else output,
-        stderr=subprocess.PIPE,
-        preexec_fn=None if cores is None else lambda: os.sched_setaffinity(0, cores),
-    )
-    assert process.stderr is not None
-    errors = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        tail = errors.decode(errors="replace")[-800:]
-        raise RuntimeError(f"{' '.join(map(str, command))} ended with {process.returncode}: {tail}")
+    pinned = "" if cores is None or not hasattr(os, "sched_setaffinity") else ",".join(map(str, cores))
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder, "report")
+        launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(report), pinned, *map(str, command)]
+        launched = subprocess.run(
+            launcher, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
+        )
+        figures = report.read_text().split() if report.exists() else ["0", "0", "0", "1"]
+    if int(figures[3]) != 0:
+        tail = launched.stderr.decode(errors="replace")[-800:]
+        raise RuntimeError(f"{' '.join(map(str, command))} ended with {figures[3]}: {tail}")
     # ru_maxrss is in KB, on macOS in bytes.
-    memory = usage.ru_maxrss / (1024.0 if sys.platform != "darwin" else 1024.0 * 1024.0)
-    return Process(wall, usage.ru_utime + usage.ru_stime, memory)
+    memory = float(figures[2]) / (1024.0 if sys.platform != "darwin" else 1024.0 * 1024.0)
+    return Process(float(figures[0]), float(figures[1]), memory)
 
 
 def medians(runs: Sequence[Process]) -> Process:
