@@ -42,6 +42,13 @@ std::vector<Box> boxes_from(const py::handle& boxes) {
                 throw Error(Error::Code::input, "boxes: a value is not a finite number");
         if (!(v[2] > 0.0f && v[3] > 0.0f))
             throw Error(Error::Code::input, "boxes: width and height must be positive");
+        // Images are at most 65535 pixels wide and high; far beyond, single precision has no room for a face.
+        constexpr float largest = 1 << 17;
+        if (std::fabs(v[0]) > largest || std::fabs(v[1]) > largest || v[2] > largest || v[3] > largest ||
+            v[2] < 1.0f || v[3] < 1.0f)
+            throw Error(
+                Error::Code::input,
+                "boxes: a box must be between 1 and 131072 pixels wide and high, and no farther away");
         result.push_back({v[0], v[1], v[2], v[3]});
     }
     return result;
