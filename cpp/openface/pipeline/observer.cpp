@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <numeric>
 
 #include "openface/gaze_analyser/gaze.h"
 
@@ -74,7 +76,9 @@ void Observer::observe(const FittedFace& face, const ViewU8& image, const Camera
     *out++ = state.certainty;
     *out++ = face.success ? 1.0 : 0.0;
 
-    const std::array<float, 6> pose = head_pose(pdm, state.face, camera, scratch_);
+    std::array<float, 6> pose = head_pose(pdm, state.face, camera, scratch_);
+    // A shape far outside the picture, as a senseless box gives it, may have no pose.
+    if (!std::isfinite(std::accumulate(pose.begin(), pose.end(), 0.0f))) pose = {};
     landmarks_3d(pdm, state.face, camera, scratch_, face_3d_.data());
     if (model_->has_eyes()) {
         const int parts[2] = {model_->left_eye_part, model_->right_eye_part};
@@ -85,6 +89,8 @@ void Observer::observe(const FittedFace& face, const ViewU8& image, const Camera
             landmarks_3d(*model_->parts[std::size_t(parts[eye])].model.pdm, eye_state, camera, scratch_,
                          eye_3d_[eye].data());
             if (looks) gaze[eye] = estimate_gaze(eye_3d_[eye].data(), face_3d_.data(), pose, eye);
+            // An eye that has shrunk to a point looks nowhere.
+            if (!std::isfinite(gaze[eye][0] + gaze[eye][1] + gaze[eye][2])) gaze[eye] = {};
         }
         out = append(append(out, gaze[0]), gaze[1]);
         out = append(out, looks ? gaze_angle(gaze[0], gaze[1]) : std::array<float, 2>{});
