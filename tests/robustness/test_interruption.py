@@ -72,6 +72,23 @@ def test_ctrl_c_at_any_moment(attempt: int, samples: Path, models: Path, tmp_pat
     check_rows(output)
 
 
+@pytest.mark.parametrize("attempt", range(3))
+def test_ctrl_c_in_openface_s_own_program(attempt: int, samples: Path, models: Path, tmp_path: Path) -> None:
+    main_file = str(models / "model/main_clnf_general.txt")
+    video = str(samples / "default.wmv")
+    process = start(
+        ["FeatureExtraction", "-f", video, "-out_dir", str(tmp_path), "-mloc", main_file, "-pose"]
+    )
+    output = tmp_path / "default.csv"
+    wait_for(output, process, 100)
+    time.sleep(random.Random(attempt).uniform(0, 0.6))
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    check_rows(output)
+
+
 def test_a_killed_process_leaves_its_rows(samples: Path, models: Path, tmp_path: Path) -> None:
     output = tmp_path / "rows.csv"
     process = start(extract(samples, models, output, "--au", "none"))
