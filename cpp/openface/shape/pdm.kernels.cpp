@@ -243,24 +243,24 @@ bool solve_cholesky(const float* matrix, int size, int height, double* scratch, 
             i += 8 * (vectors < 4 ? vectors : 4);
         }
     }
-    // L y = x, then L^T x = y. Accumulators in double, products rounded to float, as in the reference. Each
-    // unknown, once known, is taken out of all that remain.
-    double remaining[264];
-    for (int i = 0; i < size; i += 8) store(remaining + i, to_double(load(x + i)));
+    // L y = x in float, then L^T x = y in double. Each unknown, once known, is taken out of all that remain.
     for (int j = 0; j < size; ++j) {
         const double* column = factor + j * height;
-        x[j] = float(remaining[j] * inverse_diagonal[j]);
-        const F8 s = broadcast(x[j]);
-        for (int i = (j + 1) / 8 * 8; i < size; i += 8)
-            store(remaining + i, load8d(remaining + i) - to_double(to_float(load8d(column + i)) * s));
+        const float solved = float(double(x[j]) * inverse_diagonal[j]);
+        x[j] = solved;
+        const F8 s = broadcast(solved);
+        for (int i = (j + 1) / 8 * 8; i < size; i += 8) {
+            const F8 old = load(x + i);
+            store(x + i, select(iota() + i > j, fma(-to_float(load8d(column + i)), s, old), old));
+        }
     }
+    double remaining[256];
     for (int i = 0; i < size; i += 8) store(remaining + i, to_double(load(x + i)));
     for (int i = size - 1; i >= 0; --i) {
         x[i] = float(remaining[i] * inverse_diagonal[i]);
         const double* row = transposed + i * height;
-        const F8 s = broadcast(x[i]);
-        for (int j = 0; j < i; j += 8)
-            store(remaining + j, load8d(remaining + j) - to_double(to_float(load8d(row + j)) * s));
+        const D8 s = broadcast8d(double(x[i]));
+        for (int j = 0; j < i; j += 8) store(remaining + j, load8d(remaining + j) - load8d(row + j) * s);
     }
     return true;
 }
