@@ -18,7 +18,9 @@ def check(program: Path, cache: Path) -> str:
     pytest.importorskip("mypy")
     package = Path(pyopenface.__file__).parents[1]
     settings = cache / "mypy.ini"
-    settings.write_text(f"[mypy]\nstrict = True\nmypy_path = {package}\nignore_missing_imports = True\n")
+    # mypy finds an installed package by itself and refuses site-packages as a search path.
+    search = "" if package.name == "site-packages" else f"mypy_path = {package}\n"
+    settings.write_text(f"[mypy]\nstrict = True\n{search}ignore_missing_imports = True\n")
     command = [sys.executable, "-m", "mypy", "--config-file", settings, "--cache-dir", cache / "cache"]
     return subprocess.run(
         [*command, "--follow-imports=silent", program], capture_output=True, text=True, cwd=cache, check=False

@@ -13,9 +13,9 @@ constexpr int eye_points = 28, face_points = 68, iris_points = 8;
 constexpr float eyeball_radius = 12.0f;                  // mm
 constexpr Vector3 eyeball_offset = {0.0f, -3.5f, 7.0f};  // from between the eye corners, head coordinates, mm
 
-// In the reference's order of operations: the quadratic below loses five digits, so a last bit counts.
+// Products of floats are exact in double. The quadratic below loses five digits, so a last bit counts.
 float dot(const Vector3& a, const Vector3& b) {
-    return std::fma(a[2], b[2], std::fma(a[0], b[0], a[1] * b[1]));
+    return float(double(a[0]) * b[0] + double(a[1]) * b[1] + double(a[2]) * b[2]);
 }
 
 Vector3 unit(const Vector3& v) {
@@ -33,7 +33,9 @@ Vector3 estimate_gaze(const float* eye_3d, const float* face_3d, const std::arra
     for (std::size_t axis = 0; axis < 3; ++axis) {
         double total = 0.0;
         for (int i = 0; i < iris_points; ++i) total += eye_3d[axis * eye_points + std::size_t(i)];
-        pupil[axis] = float(total / iris_points);
+        // GCC 12 at -O3 would hand the unrounded double on to unit() below; volatile makes it round.
+        volatile float rounded = float(total / iris_points);
+        pupil[axis] = rounded;
         const float* face = face_3d + axis * face_points;
         double offset = 0.0;
         for (std::size_t i = 0; i < 3; ++i) offset += double(r[axis * 3 + i]) * eyeball_offset[i];
@@ -43,7 +45,8 @@ Vector3 estimate_gaze(const float* eye_3d, const float* face_3d, const std::arra
     const Vector3 ray = unit(pupil);
     const float a = dot(ray, ray), b = -2.0f * dot(ray, centre),
                 c = dot(centre, centre) - eyeball_radius * eyeball_radius;
-    const float discriminant = std::fma(b, b, -(4.0f * a * c));
+    const float product = 4.0f * a * c;
+    const float discriminant = float(double(b) * b - double(product));
     Vector3 entry = {0.0f, 0.0f, -1.0f};
     if (discriminant >= 0.0f) {
         const float t = (-b - std::sqrt(discriminant)) / 2.0f * a;
