@@ -1,7 +1,5 @@
 """``python -m pyopenface``: the command line."""
 
-import sys
+from pyopenface.cli import program
 
-from pyopenface.cli import main
-
-sys.exit(main())
+program()

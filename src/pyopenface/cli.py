@@ -19,13 +19,17 @@ import argparse
 import importlib
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
 
 from pyopenface._core import __version__
 from pyopenface.errors import Error
 
-__all__ = ["main"]
+__all__ = ["main", "program"]
 
 #: Modules with a ``register(subparsers)``, in the order of the help text.
 COMMAND_MODULES = ("pyopenface.extract", "pyopenface.compat", "pyopenface._models_commands")
@@ -74,6 +78,50 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         log.removeHandler(handler)
         log.setLevel(level)
+
+
+def program() -> NoReturn:
+    """
+    Run the command line as a process and end the process, with the exit codes of `main`.
+
+    Ctrl-C gives 130 and one line on standard error at whatever moment of the run it comes; once the work is
+    done it changes nothing any more. The interpreter isn't torn down: that takes longer than reading a
+    frame, nothing is left to be written, and Ctrl-C in the midst of it kills the process.
+
+    Examples
+    --------
+    >>> from pyopenface.cli import program
+    >>> program()  # doctest: +SKIP
+    """
+    over = False
+
+    def interrupt(_: int, __: FrameType | None) -> None:
+        if not over:
+            raise KeyboardInterrupt
+
+    # A shell starts what runs in its background with Ctrl-C ignored, and that stays.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
+        sys.unraisablehook = _interrupt_again
+    try:
+        code = main()
+        over = True
+    except KeyboardInterrupt:  # a second one, or between the commands and here
+        over = True
+        code = 130
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _interrupt_again(unraisable: sys.UnraisableHookArgs) -> None:
+    """Repeat an interruption that came while Python cleaned up an object, where exceptions have no effect."""
+    if unraisable.exc_type is KeyboardInterrupt:
+        main_thread = threading.main_thread().ident
+        repeat = threading.Timer(0.01, signal.pthread_kill, [main_thread, signal.SIGINT])
+        repeat.daemon = True
+        repeat.start()
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -16,6 +16,8 @@ from pyopenface import table
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX systems")
 
+FRAMES = 288  # of default.wmv
+
 
 def start(arguments: list[str], **options: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
@@ -44,13 +46,37 @@ def check_rows(path: Path, at_least: int = 0) -> int:
     return len(frame)
 
 
-def wait_for(path: Path, process: subprocess.Popen[str], size: int) -> None:
-    for _ in range(3000):
-        if path.exists() and path.stat().st_size > size:
+def wait_for(path: Path, process: subprocess.Popen[str], rows: int) -> None:
+    """Wait until the file has so many rows: how far the work has come, not how long a machine takes."""
+    for _ in range(15_000):
+        if path.exists() and path.read_bytes().count(b"\n") > rows:
             return
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
+        if process.poll() is not None:
+            assert process.returncode == 0, process.communicate()
+            return
+        time.sleep(0.002)
     raise AssertionError("no rows came")
+
+
+def openface(models: Path, output: Path, *videos: Path) -> list[str]:
+    main_file = str(models / "model/main_clnf_general.txt")
+    inputs = [word for video in videos for word in ("-f", str(video))]
+    return ["FeatureExtraction", *inputs, "-out_dir", str(output.parent), "-mloc", main_file, "-pose", "-aus"]
+
+
+def interrupt(process: subprocess.Popen[str]) -> str:
+    """Send what Ctrl-C sends and check how the process ends; its standard error.
+
+    Success is an answer, too: the process may just have been done.
+    """
+    process.send_signal(signal.SIGINT)
+    sent = time.perf_counter()
+    _, errors = process.communicate(timeout=30)
+    seconds = time.perf_counter() - sent
+    assert (process.returncode, errors) in [(130, "pyopenface: interrupted\n"), (0, "")]
+    # Two seconds are promised; the rest is for machines that are busy with other things.
+    assert seconds < 4
+    return errors
 
 
 @pytest.mark.parametrize("attempt", range(10))
@@ -59,40 +85,59 @@ def test_ctrl_c_at_any_moment(attempt: int, samples: Path, models: Path, tmp_pat
     threads = ("--threads", str(1 + attempt % 2))
     units = ("--au", "none") if attempt % 3 else ()
     process = start(extract(samples, models, output, *threads, *units))
-    wait_for(output, process, 0)
-    time.sleep(random.Random(attempt).uniform(0, 0.6))
-    process.send_signal(signal.SIGINT)
-    sent = time.perf_counter()
-    _, errors = process.communicate(timeout=30)
-    seconds = time.perf_counter() - sent
-    assert process.returncode == 130
-    assert errors == "pyopenface: interrupted\n"
-    # Two seconds are promised; the rest is for machines that are busy with other things.
-    assert seconds < 4
-    check_rows(output)
+    wait_for(output, process, random.Random(attempt).randrange(FRAMES))
+    interrupted = interrupt(process)
+    assert check_rows(output) == FRAMES or interrupted
 
 
 @pytest.mark.parametrize("attempt", range(3))
 def test_ctrl_c_in_openface_s_own_program(attempt: int, samples: Path, models: Path, tmp_path: Path) -> None:
-    main_file = str(models / "model/main_clnf_general.txt")
-    video = str(samples / "default.wmv")
-    process = start(
-        ["FeatureExtraction", "-f", video, "-out_dir", str(tmp_path), "-mloc", main_file, "-pose"]
-    )
     output = tmp_path / "default.csv"
-    wait_for(output, process, 100)
-    time.sleep(random.Random(attempt).uniform(0, 0.6))
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert "Traceback" not in errors
+    # Given so often that no machine is done with it before the signal comes.
+    process = start(openface(models, output, *[samples / "default.wmv"] * 20))
+    wait_for(output, process, random.Random(attempt).randrange(100))
+    assert interrupt(process)
     check_rows(output)
+
+
+@pytest.mark.parametrize("attempt", range(12))
+def test_ctrl_c_when_the_work_is_done(attempt: int, samples: Path, models: Path, tmp_path: Path) -> None:
+    """All rows are there; what is left is to post-process action units, to close files and to exit."""
+    output = tmp_path / "default.csv"
+    process = start([*openface(models, output, samples / "default.wmv"), "--quiet"])
+    wait_for(output, process, FRAMES)
+    time.sleep(random.Random(attempt).uniform(0, 0.06))
+    interrupted = interrupt(process)
+    assert check_rows(output) == FRAMES or interrupted
+
+
+def test_ctrl_c_while_python_cleans_up() -> None:
+    """Python drops exceptions in a finaliser; the interruption must not be lost with them."""
+    code = """
+import os, signal, time
+from pyopenface import cli
+
+class Held:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+
+def work():
+    held = Held()
+    del held
+    time.sleep(30)
+
+cli.main = work
+cli.program()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stderr) == (130, "")
 
 
 def test_a_killed_process_leaves_its_rows(samples: Path, models: Path, tmp_path: Path) -> None:
     output = tmp_path / "rows.csv"
     process = start(extract(samples, models, output, "--au", "none"))
-    wait_for(output, process, 100_000)
+    wait_for(output, process, 20)
     process.kill()
     process.communicate(timeout=30)
     check_rows(output, at_least=5)
