@@ -23,6 +23,7 @@ void register_arithmetic_stages(py::module_& stages);
 void register_grey_stages(py::module_& stages);
 void register_shape_stages(py::module_& stages);
 void register_ccnf_stages(py::module_& stages);
+void register_association_stages(py::module_& stages);
 void register_pipeline(py::module_& module);
 void register_nn_stages(py::module_& stages);
 void register_face_detector(py::module_& module, py::module_& stages);

@@ -17,6 +17,7 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     pyopenface::register_grey_stages(stages);
     pyopenface::register_shape_stages(stages);
     pyopenface::register_ccnf_stages(stages);
+    pyopenface::register_association_stages(stages);
     pyopenface::register_nn_stages(stages);
     pyopenface::register_face_detector(module, stages);
     pyopenface::register_face_analyser_stages(stages);

@@ -1,9 +1,6 @@
 #include "openface/patch_experts/ccnf.h"
 
-#include <Eigen/Cholesky>
-#include <Eigen/Core>
 #include <algorithm>
-#include <cmath>
 
 #include "openface/image/area_warp.h"
 #include "openface/io/binary_reader.h"
@@ -15,77 +12,18 @@ namespace openface {
 
 namespace {
 
-using RowMatrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using Block = Eigen::Map<const RowMatrix>;
-
-// A window coordinate's even (i < (w+1)/2) or odd basis function: positions and signs of its one or two
-// non-zeros. The basis is orthogonal but not normalised: even functions of a pair have length sqrt(2), the
-// middle one length 1.
-struct Mirror {
-    int window;
-    int even() const { return (window + 1) / 2; }
-    int count(int parity) const { return parity == 0 ? even() : window / 2; }
-    bool is_middle(int i) const { return 2 * i + 1 == window; }
-    double squared_length(int parity, int i) const { return parity == 0 && is_middle(i) ? 1.0 : 2.0; }
-};
-
-// Whether the component equals itself after flipping both of its positions left-right, and after flipping
-// top-bottom.
-bool commutes_with_flips(const Matrix<float>& c, int window) {
-    for (int y1 = 0; y1 < window; ++y1)
-        for (int x1 = 0; x1 < window; ++x1)
-            for (int y2 = 0; y2 < window; ++y2)
-                for (int x2 = 0; x2 < window; ++x2) {
-                    const float v = c(y1 * window + x1, y2 * window + x2);
-                    const int fx1 = window - 1 - x1, fx2 = window - 1 - x2;
-                    const int fy1 = window - 1 - y1, fy2 = window - 1 - y2;
-                    if (v != c(y1 * window + fx1, y2 * window + fx2) ||
-                        v != c(fy1 * window + x1, fy2 * window + x2) ||
-                        v != c(y2 * window + x2, y1 * window + x1))
-                        return false;
-                }
+bool is_symmetric(const Matrix<float>& matrix) {
+    for (int i = 0; i < matrix.rows; ++i)
+        for (int j = 0; j < i; ++j)
+            if (matrix(i, j) != matrix(j, i)) return false;
     return true;
-}
-
-// The component between the basis functions of one parity pair. Because it commutes with flips, applying it
-// to a basis function and reading the result at that function's first position gives the block's entry.
-Matrix<double> parity_block(const Matrix<float>& c, int window, int parity_y, int parity_x) {
-    const Mirror mirror{window};
-    const int rows = mirror.count(parity_y), cols = mirror.count(parity_x);
-    Matrix<double> block(rows * cols, rows * cols);
-    const double sign_y = parity_y == 0 ? 1.0 : -1.0, sign_x = parity_x == 0 ? 1.0 : -1.0;
-    for (int y1 = 0; y1 < rows; ++y1)
-        for (int x1 = 0; x1 < cols; ++x1)
-            for (int y2 = 0; y2 < rows; ++y2)
-                for (int x2 = 0; x2 < cols; ++x2) {
-                    const int from = y1 * window + x1;
-                    const int flip_y = window - 1 - y2, flip_x = window - 1 - x2;
-                    double v = c(from, y2 * window + x2);
-                    if (!mirror.is_middle(x2)) v += sign_x * c(from, y2 * window + flip_x);
-                    if (!mirror.is_middle(y2)) v += sign_y * c(from, flip_y * window + x2);
-                    if (!mirror.is_middle(x2) && !mirror.is_middle(y2))
-                        v += sign_x * sign_y * c(from, flip_y * window + flip_x);
-                    block(y1 * cols + x1, y2 * cols + x2) = v;
-                }
-    return block;
-}
-
-// The same operator in the normalised basis, where it is symmetric.
-RowMatrix symmetric_form(const RowMatrix& block, int window, int parity_y, int parity_x) {
-    const Mirror mirror{window};
-    const int cols = mirror.count(parity_x);
-    Eigen::VectorXd length(block.rows());
-    for (int i = 0; i < int(block.rows()); ++i)
-        length[i] =
-            std::sqrt(mirror.squared_length(parity_y, i / cols) * mirror.squared_length(parity_x, i % cols));
-    return length.asDiagonal() * block * length.cwiseInverse().asDiagonal();
 }
 
 }  // namespace
 
-bool CcnfExperts::LoadingLimits::spend_on_blocks(int window) {
-    const double rows = double(window * window) / 4.0;
-    multiplications -= 4.0 * (rows * rows * rows / 3.0 + 8.0 * rows * rows);
+bool CcnfExperts::LoadingLimits::spend_on_inversion(int window) {
+    const double positions = double(window) * double(window);
+    multiplications -= positions * positions * positions;
     return multiplications >= 0.0;
 }
 
@@ -114,37 +52,26 @@ void CcnfExperts::read_scale(const std::filesystem::path& file, LoadingLimits& l
     const int window_count = reader.read_count("number of window sizes", 0, 32);
     edges_.clear();
     for (int i = 0; i < window_count; ++i) {
-        Edges edges;
+        EdgeComponents edges;
         edges.window = reader.read_count("window size", 1, 99);
+        if (edges.window % 2 == 0) reader.fail("window size", "even");
         const int component_count = reader.read_count("number of edge components", 0, 64);
-        if (i > 0 && component_count != int(edges_.front().components.size()))
+        if (i > 0 && component_count != int(edges_.front().matrices.size()))
             reader.fail("number of edge components", "differs between window sizes");
-        const int side = edges.window * edges.window;
+        // At first use there is an inversion for every landmark.
+        if (component_count > 0 && !limits.spend_on_inversion(edges.window))
+            reader.fail("window size", "the inversion of its association matrices takes too much work");
         for (int k = 0; k < component_count; ++k) {
-            if (!limits.spend_on_blocks(edges.window))
-                reader.fail("edge components", "their factorisation takes too much work");
-            const Matrix<float> component = reader.read_float_matrix("edge component");
-            if (component.rows != side || component.cols != side)
+            Matrix<float> component = reader.read_float_matrix("edge component");
+            if (component.rows != edges.positions() || component.cols != edges.positions())
                 reader.fail("edge component", "its size is not the square of the window size");
-            if (edges.window % 2 == 0 || !commutes_with_flips(component, edges.window))
-                reader.fail("edge component", "not symmetric, or not the same after a flip of the window");
-            std::array<Matrix<double>, 4> blocks;
-            bool positive = true;
-            for (int parity = 0; parity < 4; ++parity) {
-                blocks[std::size_t(parity)] = parity_block(component, edges.window, parity / 2, parity % 2);
-                const Matrix<double>& block = blocks[std::size_t(parity)];
-                RowMatrix shifted = symmetric_form(Block(block.data.data(), block.rows, block.cols),
-                                                   edges.window, parity / 2, parity % 2);
-                shifted.diagonal().array() += 1e-4;
-                positive = positive && (block.rows == 0 || shifted.llt().info() == Eigen::Success);
-            }
-            edges.components.push_back(std::move(blocks));
-            edges.positive.push_back(positive);
+            if (!is_symmetric(component)) reader.fail("edge component", "not symmetric");
+            edges.add(std::move(component));
         }
         edges_.push_back(std::move(edges));
     }
 
-    const std::size_t beta_count = edges_.empty() ? 0 : edges_.front().components.size();
+    const std::size_t beta_count = edges_.empty() ? 0 : edges_.front().matrices.size();
     std::vector<Expert> experts;
     experts.reserve(std::min(scale.views.size() * std::size_t(landmark_count_), reader.remaining() / 20));
     for (View& view : scale.views)
@@ -213,75 +140,39 @@ CcnfExperts::Expert CcnfExperts::read_expert(BinaryReader& reader, std::size_t b
 }
 
 // The edge matrices in use are those of the last file, so every scale's experts have to go with them.
-// The published components are graph Laplacians and the betas positive, so nothing has to be factorised to
-// know.
+// The published ones are graph Laplacians and the betas positive, so nothing has to be factorised to know.
 void CcnfExperts::check_association(const std::filesystem::path& file, const Expert& expert,
                                     LoadingLimits& limits) const {
-    for (const Edges& edges : edges_) {
-        if (expert.betas.size() != edges.components.size())
+    for (const EdgeComponents& edges : edges_) {
+        if (expert.betas.size() != edges.matrices.size())
             throw_model_error(file, "number of edge components", "differs between the scales");
-        bool obvious = true;
-        for (std::size_t j = 0; j < edges.components.size(); ++j)
-            obvious = obvious && expert.betas[j] >= 0.0f && edges.positive[j];
-        if (obvious) continue;
-        if (!limits.spend_on_blocks(edges.window))
-            throw_model_error(file, "association matrices", "their factorisation takes too much work");
-        for (int parity = 0; parity < 4; ++parity) {
-            const int size = edges.components.front()[std::size_t(parity)].rows;
-            if (size == 0) continue;
-            RowMatrix q = RowMatrix::Identity(size, size) * double(expert.alpha_sum);
-            for (std::size_t j = 0; j < edges.components.size(); ++j)
-                q += double(expert.betas[j]) *
-                     Block(edges.components[j][std::size_t(parity)].data.data(), size, size);
-            if (symmetric_form(q, edges.window, parity / 2, parity % 2).llt().info() != Eigen::Success)
-                throw_model_error(file, "association matrix", "not positive definite");
-        }
+        if (edges.matrices.empty() || surely_positive(edges, expert.alpha_sum, expert.betas)) continue;
+        if (!limits.spend_on_inversion(edges.window))
+            throw_model_error(file, "association matrices", "their inversion takes too much work");
+        AssociationScratch scratch;
+        AlignedVector<float> matrix(edges.association_size());
+        if (!make_association(edges, expert.alpha_sum, expert.betas, scratch, matrix.data()))
+            throw_model_error(file, "association matrix", "not positive definite");
     }
 }
 
-// S = inverse(2 (sum of alphas * I + sum of beta_j C_j)), block by block, for every expert of the view.
 const CcnfExperts::Association* CcnfExperts::association(int scale, int view, int window) const {
-    const auto edges =
-        std::find_if(edges_.begin(), edges_.end(), [&](const Edges& e) { return e.window == window; });
-    if (edges == edges_.end() || edges->components.empty()) return nullptr;
+    const auto edges = std::find_if(edges_.begin(), edges_.end(),
+                                    [&](const EdgeComponents& e) { return e.window == window; });
+    if (edges == edges_.end() || edges->matrices.empty()) return nullptr;
     const std::size_t views = scales_.front().views.size();
     const std::size_t index = (std::size_t(scale) * views + std::size_t(view)) * edges_.size() +
                               std::size_t(edges - edges_.begin());
     Association& kept = *associations_[index];
     std::call_once(kept.once, [&] {
-        for (int parity = 0; parity < 4; ++parity) {
-            const int size = edges->components.front()[std::size_t(parity)].rows;
-            kept.expert_size += std::size_t(size) * std::size_t(padded(size));
-        }
+        kept.expert_size = edges->association_size();
         kept.matrices.assign(kept.expert_size * std::size_t(landmark_count_), 0.0f);
+        AssociationScratch scratch;
         for (int i = 0; i < landmark_count_; ++i) {
             const Expert& e = expert(scale, view, i);
             if (e.neuron_count == 0) continue;
-            float* out = kept.matrices.data() + std::size_t(i) * kept.expert_size;
-            for (int parity = 0; parity < 4; ++parity) {
-                const int size = edges->components.front()[std::size_t(parity)].rows;
-                if (size == 0) continue;
-                RowMatrix q = RowMatrix::Identity(size, size) * double(e.alpha_sum);
-                for (std::size_t j = 0; j < edges->components.size(); ++j)
-                    q += double(e.betas[j]) *
-                         Block(edges->components[j][std::size_t(parity)].data.data(), size, size);
-                const Mirror mirror{window};
-                const int cols = mirror.count(parity % 2);
-                const RowMatrix symmetric = symmetric_form(2.0 * q, window, parity / 2, parity % 2);
-                const RowMatrix inverse = symmetric.llt().solve(RowMatrix::Identity(size, size));
-                // The kernel's coefficients are plain sums and differences; what an even or odd function of a
-                // pair lacks in normalisation (1/2 per axis) goes into the matrix.
-                const auto length = [&](int k) {
-                    return std::sqrt(mirror.squared_length(parity / 2, k / cols) *
-                                     mirror.squared_length(parity % 2, k % cols));
-                };
-                const int height = padded(size);
-                for (int j = 0; j < size; ++j)
-                    for (int k = 0; k < size; ++k)
-                        out[std::size_t(j) * std::size_t(height) + std::size_t(k)] =
-                            float(inverse(k, j) / (length(k) * length(j)));
-                out += std::size_t(size) * std::size_t(height);
-            }
+            make_association(*edges, e.alpha_sum, e.betas, scratch,
+                             kept.matrices.data() + std::size_t(i) * kept.expert_size);
         }
     });
     return &kept;
@@ -294,11 +185,9 @@ void CcnfExperts::respond(const ResponseQuery& query, ResponseMaps& maps, PatchS
     maps.reshape(n, window);
     const Association* smoothing = association(query.scale, query.view, window);
     const int positions = padded(window * window, 16) + 16;
-    if (scratch.maps.size() < std::size_t(3 * positions + 4 * padded(window) * (window + 2)))
-        scratch.maps.resize(std::size_t(3 * positions + 4 * padded(window) * (window + 2)));
+    if (scratch.maps.size() < std::size_t(2 * positions)) scratch.maps.resize(std::size_t(2 * positions));
     float* responses = scratch.maps.data();
     float* smoothed = responses + positions;
-    float* work = smoothed + positions;
     for (int i = 0; i < n; ++i) {
         if (!view.visible[std::size_t(i)]) continue;
         const Expert& e = expert(query.scale, query.view, i);
@@ -314,12 +203,12 @@ void CcnfExperts::respond(const ResponseQuery& query, ResponseMaps& maps, PatchS
         ccnf_neuron_responses(scratch.areas.data(), stride, window, e.support, neurons,
                               scratch.patches.data(), responses);
         if (smoothing != nullptr) {
-            ccnf_associate(responses, window,
-                           smoothing->matrices.data() + std::size_t(i) * smoothing->expert_size, work,
-                           smoothed);
+            associate(smoothing->matrices.data() + std::size_t(i) * smoothing->expert_size, window * window,
+                      responses, smoothed);
             ccnf_write_map(smoothed, window, 1.0f, maps.map(i), maps.stride);
         } else {
-            ccnf_write_map(responses, window, 1.0f / (2.0f * e.alpha_sum), maps.map(i), maps.stride);
+            ccnf_write_map(responses, window, association_without_edges(e.alpha_sum, window), maps.map(i),
+                           maps.stride);
         }
     }
 }

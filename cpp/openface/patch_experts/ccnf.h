@@ -5,13 +5,13 @@
 // association matrix. The association matrices are inverted when a view is first used and kept.
 #pragma once
 
-#include <array>
 #include <filesystem>
 #include <memory>
 #include <mutex>
 #include <vector>
 
 #include "openface/core/aligned.h"
+#include "openface/patch_experts/association.h"
 #include "openface/patch_experts/patch_experts.h"
 
 namespace openface {
@@ -36,17 +36,11 @@ class CcnfExperts final : public PatchExperts {
         int neuron_count = 0;
         int support = 11;
     };
-    // The edge matrices of one window size, as four blocks of even and odd functions of row and column.
-    struct Edges {
-        int window = 0;
-        std::vector<std::array<Matrix<double>, 4>> components;
-        std::vector<bool> positive;  // is the component positive semidefinite?
-    };
     // The association matrices of all landmarks of one (scale, view, window), made at first use.
     struct Association {
         std::once_flag once;
         std::size_t expert_size = 0;
-        AlignedVector<float> matrices;
+        AlignedVector<float> matrices;  // of invisible landmarks: zeros
     };
 
     // What loading may still cost. The published files need a hundredth of the work: their largest window is
@@ -55,8 +49,8 @@ class CcnfExperts final : public PatchExperts {
         double multiplications = 1e9;  // a few seconds
         std::size_t weight_bytes = 0;  // for the padded weights of one file
 
-        // Takes off the factorisation of a window's blocks; false when that is too much.
-        bool spend_on_blocks(int window);
+        // Takes off one inversion for a window size; false when that is too much.
+        bool spend_on_inversion(int window);
     };
 
     void read_scale(const std::filesystem::path& file, LoadingLimits& limits);
@@ -69,7 +63,7 @@ class CcnfExperts final : public PatchExperts {
     }
 
     std::vector<std::vector<Expert>> experts_;  // scale -> view * n + landmark
-    std::vector<Edges> edges_;                  // of the file read last, as the reference has it
+    std::vector<EdgeComponents> edges_;         // of the file read last, as the reference has it
     mutable std::vector<std::unique_ptr<Association>> associations_;  // scale x view x edges_
 };
 

@@ -142,19 +142,6 @@ OPENFACE_INLINE void correlate_all_neurons(const float* compact, int length, int
     }
 }
 
-// V vectors of a matrix times a vector: columns are `height` floats apart.
-template <int V>
-OPENFACE_INLINE void matrix_product(const float* columns, int height, const float* input, int length,
-                                    float* output) {
-    F8 total[V];
-    for (int v = 0; v < V; ++v) total[v] = zero();
-    for (int j = 0; j < length; ++j, columns += height) {
-        const F8 factor = broadcast(input[j]);
-        for (int v = 0; v < V; ++v) total[v] = fma(load(columns + 8 * v), factor, total[v]);
-    }
-    for (int v = 0; v < V; ++v) store(output + 8 * v, total[v]);
-}
-
 }  // namespace
 
 void ccnf_neuron_responses(float* area, int area_stride, int window, int support, const CcnfNeurons& neurons,
@@ -214,94 +201,16 @@ void ccnf_neuron_responses(float* area, int area_stride, int window, int support
     }
 }
 
-void ccnf_associate(const float* responses, int window, const float* matrices, float* scratch,
-                    float* result) {
-    const int even = (window + 1) / 2, odd = window / 2, middle = window / 2;
-    // Sums and differences of mirrored rows: rows 0 .. even-1 are even, then the odd ones.
-    float* folded = scratch;  // window rows of `row` floats
-    const int row = pad(window, 8);
-    for (int y = 0; y < even; ++y)
-        for (int x = 0; x < window; x += 8) {
-            const F8 upper = load(responses + y * window + x);
-            if (y == middle) {
-                store(folded + y * row + x, upper);
-            } else {
-                const F8 lower = load(responses + (window - 1 - y) * window + x);
-                store(folded + y * row + x, upper + lower);
-                store(folded + (even + y) * row + x, upper - lower);
-            }
-        }
-    float* input = folded + (window + 1) * row;      // one block's coefficients
-    float* output = input + pad(even * even, 8);     // its products
-    float* unfolded = output + pad(even * even, 8);  // window rows: columns restored, rows still even | odd
-    for (int parity_y = 0; parity_y < 2; ++parity_y) {
-        const int rows = parity_y == 0 ? even : odd;
-        for (int parity_x = 0; parity_x < 2; ++parity_x) {
-            const int cols = parity_x == 0 ? even : odd;
-            const int length = rows * cols, height = pad(length, 8);
-            for (int y = 0; y < rows; ++y) {
-                const float* source = folded + (parity_y * even + y) * row;
-                for (int x = 0; x < cols; ++x) {
-                    const float left = source[x], right = source[window - 1 - x];
-                    input[y * cols + x] = x == middle ? left : parity_x == 0 ? left + right : left - right;
-                }
-            }
-            for (int i = 0; i < height;) {
-                const int left = (height - i) / 8;
-                const float* columns = matrices + i;
-                if (left >= 5) {
-                    matrix_product<5>(columns, height, input, length, output + i);
-                    i += 40;
-                } else if (left == 4) {
-                    matrix_product<4>(columns, height, input, length, output + i);
-                    i += 32;
-                } else if (left >= 2) {
-                    matrix_product<2>(columns, height, input, length, output + i);
-                    i += 16;
-                } else {
-                    matrix_product<1>(columns, height, input, length, output + i);
-                    i += 8;
-                }
-            }
-            matrices += length * height;
-            for (int y = 0; y < rows; ++y) {
-                float* target = unfolded + (parity_y * even + y) * row;
-                for (int x = 0; x < cols; ++x) {
-                    const float v = output[y * cols + x];
-                    if (parity_x == 0) {
-                        target[x] = v;
-                        target[window - 1 - x] = v;
-                    } else {
-                        target[x] = target[x] + v;
-                        target[window - 1 - x] = target[window - 1 - x] - v;
-                    }
-                }
-            }
-        }
-    }
-    for (int y = 0; y < even; ++y)
-        for (int x = 0; x < window; ++x) {
-            const float e = unfolded[y * row + x];
-            if (y == middle) {
-                result[y * window + x] = e;
-            } else {
-                const float o = unfolded[(even + y) * row + x];
-                result[y * window + x] = e + o;
-                result[(window - 1 - y) * window + x] = e - o;
-            }
-        }
-}
-
 void ccnf_write_map(const float* values, int window, float factor, float* map, int stride) {
     const int count = window * window;
     F8 minima = zero();
     for (int i = 0; i < count; i += 8)
-        minima = min(select(iota() + i < count, load(values + i), zero()), minima);
+        minima = min(select(iota() + i < count, load(values + i) * broadcast(factor), zero()), minima);
     float lowest = 0.0f;
     for (int lane = 0; lane < 8; ++lane) lowest = minima[lane] < lowest ? minima[lane] : lowest;
     for (int y = 0; y < window; ++y)
         for (int x = 0; x < stride; x += 8) {
-            const F8 v = (load(values + y * window + x) - broadcast(lowest)) * broadcast(factor);
+            const F8 v = load(values + y * window + x) * broadcast(factor) - broadcast(lowest);
             store(map + y * stride + x, select(iota() + x < window, v, zero()));
         }
 }

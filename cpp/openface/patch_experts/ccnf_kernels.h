@@ -29,14 +29,8 @@ constexpr int ccnf_scratch_size(int window, int support) {
     return support * (padded(area * window, 16) + 32) + 6 * columns + 2 * positions + 17 * positions;
 }
 
-// The association of neighbouring positions: response = S * responses with the symmetric S of one expert and
-// window, which commutes with flips of the window and so falls apart into four blocks (even/odd in rows x
-// even/odd in columns). Block b of `matrices` has half(b) rows and columns; column j starts at offset + j *
-// padded rows. See ccnf.cpp.
-OPENFACE_KERNEL(ccnf_associate, void(const float* responses, int window, const float* matrices,
-                                     float* scratch, float* result));
-// Writes a window x window map (rows `stride` apart, zero padded), raised by its minimum if that is negative,
-// each value times `factor`.
+// Writes a window x window map (rows `stride` apart, zero padded): each value times `factor`, raised by the
+// minimum of these if that is negative.
 OPENFACE_KERNEL(ccnf_write_map, void(const float* values, int window, float factor, float* map, int stride));
 
 }  // namespace openface
