@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -56,6 +57,51 @@ def test_every_instruction_set_gives_the_same_bits(window: int) -> None:
         _core._set_instruction_set(active)
     for other in results[1:]:
         np.testing.assert_array_equal(other.view(np.uint32), results[0].view(np.uint32))
+
+
+def inverse_with_double_sums(matrix: np.ndarray) -> np.ndarray:
+    """The inverse by 9.3, item 13, for all unit vectors at a time."""
+    n = len(matrix)
+    lower, scale = np.zeros((n, n), np.float32), np.zeros(n, np.float32)
+    for j in range(n):
+        pivot = np.float64(matrix[j, j])
+        for k in range(j):
+            pivot -= np.float64(lower[j, k]) ** 2
+        scale[j] = 1 / np.sqrt(pivot)
+        column = matrix[j + 1 :, j].astype(np.float64)
+        for k in range(j):
+            column -= lower[j + 1 :, k] * lower[j, k]
+        lower[j + 1 :, j] = column * np.float64(scale[j])
+    x = np.eye(n, dtype=np.float32)
+    for order, factor in ((range(n), lower), (range(n - 1, -1, -1), lower.T)):
+        done: list[int] = []
+        for i in order:
+            rest = x[i].astype(np.float64)
+            for k in done:
+                rest -= factor[i, k] * x[k]
+            x[i] = rest * np.float64(scale[i])
+            done.append(i)
+    return x
+
+
+@pytest.mark.parametrize("window", [3, 7, 9])
+def test_small_windows_to_the_last_bit(window: int) -> None:
+    # Halves and integers: the sum of edges is exact.
+    alpha_sum, betas, edges = np.float32(1.3), [0.5, 2.0], edge_matrices(window)
+    matrix = (0.5 * edges[0] + 2 * edges[1]).astype(np.float32)
+    matrix = 2 * (alpha_sum * np.eye(window**2, dtype=np.float32) + matrix)
+    got, _ = stages.association_matrix(window, alpha_sum, betas, edges)
+    np.testing.assert_array_equal(got, inverse_with_double_sums(matrix))
+
+
+@pytest.mark.parametrize(
+    ("window", "digest"),
+    [(11, "ea7c081866be12f3"), (13, "6f33553e38cafb94"), (15, "892a530041355e53")],
+)
+def test_large_windows_as_openblas_inverts_them(window: int, digest: str) -> None:
+    # Of what sposv gives in OpenBLAS 0.3.21 (OPENBLAS_CORETYPE=Haswell, OPENBLAS_NUM_THREADS=1).
+    got, _ = stages.association_matrix(window, 1.3, [0.5, 2.0], edge_matrices(window))
+    assert hashlib.sha256(np.ascontiguousarray(got).tobytes()).hexdigest()[:16] == digest
 
 
 @pytest.mark.parametrize("window", [3, 13])
