@@ -23,7 +23,8 @@ from network_files import (
 from pyopenface import _core
 from pyopenface.errors import ModelError
 
-# Sums of at most a few hundred float products of size 1 in another order than numpy's double ones.
+# Sums of at most a few hundred float products of size 1 in another order than numpy's double ones. (Where the
+# order counts, for MTCNN, test_face_detection.py and the test of convolutions below ask for equality.)
 TOLERANCE = {"rtol": 1e-5, "atol": 2e-5}
 MANY = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -75,6 +76,63 @@ def test_interleaved_network_of_any_shape(
     ]
     result = run_interleaved(tmp_path, layers, values, size, any_size=False)
     np.testing.assert_allclose(result, layers.run(values), rtol=1e-4, atol=1e-4)
+
+
+def chain(weights: np.ndarray, values: np.ndarray, terms: range) -> np.ndarray:
+    """Fused multiply-adds from zero on: a product of floats is exact in double."""
+    total = np.zeros((weights.shape[0], values.shape[1]), np.float32)
+    for k in terms:
+        product = weights[:, k, None].astype(float) * values[k].astype(float)
+        total = (product + total).astype(np.float32)
+    return total
+
+
+def in_tile_order(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The product in the order that convolution_layer.h describes."""
+    outputs, positions = weights.shape[0], values.shape[1]
+    eights, fours = outputs // 8, positions // 12 * 12 + positions % 12 // 4 * 4
+    two_chains = np.zeros((outputs, positions), bool)
+    for p in range(positions // 12 * 12 if eights >= 2 else 0):
+        first = p % 12 < 6
+        two_chains[:8, p] = first
+        two_chains[8 * eights - 8 : 8 * eights, p] = first == (eights % 2 == 0)
+    two_chains[: 8 * eights, positions // 12 * 12 : fours] = True
+    result, start, terms = np.zeros((outputs, positions), np.float32), 0, weights.shape[1]
+    while start < terms:
+        left = terms - start
+        part = 320 if left >= 640 else left if left <= 320 else (left // 2 + 7) // 8 * 8
+        paired, end = start + part // 8 * 8, start + part
+        first = chain(weights, values, [*range(start, paired, 2), *range(paired, end)])
+        both = first + chain(weights, values, range(start + 1, paired, 2))
+        result += np.where(two_chains, both, chain(weights, values, range(start, end)))
+        start = end
+    return result
+
+
+@MANY
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    inputs=st.integers(1, 60),
+    outputs=st.integers(1, 75),
+    height=st.integers(3, 12),
+    width=st.integers(3, 12),
+)
+def test_convolutions_sum_in_the_order_of_the_reference(
+    tmp_path: Path, seed: int, inputs: int, outputs: int, height: int, width: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    layer = convolution(rng, inputs, outputs, 3, 3)
+    maps = random_values(rng, inputs, height, width).astype(np.float32)
+    windows = np.lib.stride_tricks.sliding_window_view(maps, (3, 3), axis=(1, 2))
+    positions = windows.shape[1] * windows.shape[2]
+    values = windows.transpose(0, 4, 3, 1, 2).reshape(-1, positions)
+    weights = layer.kernels.transpose(1, 0, 3, 2).reshape(outputs, -1)
+    expected = in_tile_order(
+        np.hstack([weights, layer.bias[:, None]]).astype(np.float32),
+        np.vstack([values, np.ones((1, positions), np.float32)]),
+    )
+    result = run_interleaved(tmp_path, Network([layer]), maps, 3, any_size=True)
+    np.testing.assert_array_equal(result.reshape(positions, outputs).T, expected)
 
 
 @MANY

@@ -56,10 +56,11 @@ Box corrected(const Candidate& candidate, float extra) {
     box.width += extra;
     box.height += extra;
     const auto& c = candidate.offsets;
-    const float left = box.x + c[0] * box.width;
-    const float top = box.y + c[1] * box.height;
-    const float right = box.x + box.width + c[2] * box.width;
-    const float bottom = box.y + box.height + c[3] * box.height;
+    // Rounded as the reference rounds them.
+    const float left = std::fma(c[0], box.width, box.x);
+    const float top = std::fma(c[1], box.height, box.y);
+    const float right = std::fma(c[2], box.width, box.x + box.width);
+    const float bottom = std::fma(c[3], box.height, box.y + box.height);
     return {left, top, right - left, bottom - top};
 }
 

@@ -6,6 +6,7 @@
 
 #include "openface/core/error.h"
 #include "openface/core/math.h"
+#include "openface/face_detector/face_probability.h"
 #include "openface/io/file_bytes.h"
 #include "openface/io/text_reader.h"
 
@@ -23,11 +24,6 @@ constexpr float refinement_threshold = 0.7f;
 constexpr float output_threshold = 0.7f;
 constexpr float pixel_offset = 127.5f;
 constexpr float pixel_scale = 0.0078125f;
-
-// Probability of the second of two classes with scores o0 and o1.
-float face_probability(float o0, float o1) {
-    return float(1.0 / (1.0 + math::exp(double(o0 - o1))));
-}
 
 InterleavedNetwork load_network(const std::filesystem::path& path, int side, int most_outputs) {
     BinaryReader reader(path);
@@ -96,7 +92,7 @@ void collect_proposals(const InterleavedMap& map, float scale, std::vector<Candi
         const float* outputs = map.data + std::ptrdiff_t(x) * map.channels;
         for (int y = 0; y < map.height; ++y, outputs += std::ptrdiff_t(map.width) * map.channels) {
             if (outputs[1] - outputs[0] < near_threshold) continue;
-            const float probability = face_probability(outputs[0], outputs[1]);
+            const float probability = proposal_probability(outputs[0], outputs[1]);
             if (probability >= proposal_threshold)
                 proposals.push_back({cell_box(x, y, scale), probability, offsets_of(outputs)});
         }

@@ -7,6 +7,7 @@
 
 #include <vector>
 
+#include "openface/nn/convolution_layer.h"
 #include "openface/nn/dot_layer.h"
 #include "openface/nn/layers.h"
 
@@ -22,6 +23,7 @@ struct InterleavedMap {
 // Buffers that a thread keeps between calls.
 struct NetworkScratch {
     AlignedVector<float> buffers[2];
+    std::vector<std::ptrdiff_t> term_offsets;
 };
 
 class InterleavedNetwork {
@@ -36,9 +38,10 @@ class InterleavedNetwork {
     // The map after the layers before flattening; it lies in the scratch. Sides must not be smaller than
     // `side`.
     InterleavedMap run_maps(InterleavedMap input, NetworkScratch& scratch) const;
-    // The same, but the last map goes to `out`, which needs vector_inputs() + dot_slack floats.
+    // The same, flattened to `out`: vector_inputs() floats.
     void run_maps(InterleavedMap input, NetworkScratch& scratch, float* out) const;
-    // The outputs of `count` vectors of vector_inputs() floats, one after another; they lie in the scratch.
+    // The outputs of `count` vectors of vector_inputs() floats, one after another and dot_slack floats behind
+    // them; they lie in the scratch.
     const float* run_vectors(const float* vectors, int count, NetworkScratch& scratch) const;
 
     int vector_inputs() const { return vector_inputs_; }
@@ -47,16 +50,20 @@ class InterleavedNetwork {
   private:
     friend class InterleavedBuilder;
     struct Step {
-        bool pooling = false;
+        enum class Kind { convolution, pooling, fully_connected } kind = Kind::pooling;
         bool logistic = false;
         int kernel_width = 1;
         int kernel_height = 1;
         int stride_x = 1;
         int stride_y = 1;
+        std::vector<int> channel_of_map;  // where the convolution's input maps are
+        ConvolutionLayer convolution;
         DotLayer dot;
 
         InterleavedMap shape_after(const InterleavedMap& map) const;
-        void run(const InterleavedMap& in, const InterleavedMap& out, float* target) const;
+        void run(const InterleavedMap& in, const InterleavedMap& out, NetworkScratch& scratch,
+                 float* target) const;
+        void run_vectors(const float* vectors, int count, float* target) const;
     };
 
     std::vector<Step> map_steps_;

@@ -117,7 +117,7 @@ class PlanarBuilder {
         };
         Step step;
         step.kind = Step::Kind::fully_connected;
-        step.dot = pack_dot_layer(layer.outputs, 1, layer.inputs, layer.bias.data(), weight);
+        step.dot = pack_dot_layer(layer.outputs, layer.inputs, layer.bias.data(), weight);
         push(std::move(step), {layer.outputs, 1, 1});
     }
 
@@ -164,7 +164,7 @@ void PlanarNetwork::Step::run(float* from, float* to) const {
                             std::size_t(in.width) * sizeof(float));
             break;
         case Kind::fully_connected:
-            dot_positions(dot.view(), from, 0, 0, 1, to, 0);
+            dot_vectors(dot.view(), from, 1, to);
             break;
     }
     if (logistic) apply_logistic(to, kind == Kind::fully_connected ? std::size_t(out.maps) : out.floats());
