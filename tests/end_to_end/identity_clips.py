@@ -80,6 +80,48 @@ def mirrored(clip: Sequence[Scene]) -> list[Scene]:
     return scenes
 
 
+def shuffled(clip: list[Scene], seed: int, shortest: int, longest: int, gap: int = 0) -> list[Scene]:
+    """The clip cut at random and put together in another order, with up to ``gap`` black frames between."""
+    random = np.random.default_rng(seed)
+    cuts = [0]
+    while cuts[-1] < len(clip):
+        cuts.append(cuts[-1] + int(random.integers(shortest, longest)))
+    order = random.permutation(len(cuts) - 1)
+    scenes = []
+    for i in order:
+        scenes += clip[cuts[i] : cuts[i + 1]]
+        if gap:
+            scenes += black(clip[0], int(random.integers(0, gap)))
+    return scenes
+
+
+def noisy(clip: Sequence[Scene]) -> list[Scene]:
+    random = np.random.default_rng(5)
+    return [
+        Scene(np.clip(s.image + random.normal(0, 8, s.image.shape), 0, 255).astype(np.uint8), s.people)
+        for s in clip
+    ]
+
+
+def lit(clip: Sequence[Scene]) -> list[Scene]:
+    """The light goes up and down between 0.55 and 1.05 of the clip's own."""
+    return [
+        Scene(np.clip(s.image * (0.8 + 0.25 * np.sin(i / 40)), 0, 255).astype(np.uint8), s.people)
+        for i, s in enumerate(clip)
+    ]
+
+
+def scaled(clip: Sequence[Scene], factor: float) -> list[Scene]:
+    scenes = []
+    for scene in clip:
+        image = cv2.resize(scene.image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        people = [
+            (name, (factor * r[0], factor * r[1], factor * r[2], factor * r[3])) for name, r in scene.people
+        ]
+        scenes.append(Scene(image, people))
+    return scenes
+
+
 @dataclass
 class Count:
     """What happened to ids: how often a person's id changed, how many ids there were too many, and how many
@@ -153,6 +195,32 @@ def clips(samples: Path) -> dict[str, list[Scene]]:
         )
         + black(above(beside(dora[:1], vic[:1]), beside(trio[:1], black(vic[0], 1)))[0], 24)
         + above(beside(vic[74:140], dora[74:140]), beside(black(vic[0], 66), trio[74:140])),
+    }
+
+
+def held_out_clips(samples: Path, dance: list[Scene]) -> dict[str, list[Scene]]:
+    """Clips on which nothing of the method was chosen; ``dance`` is multi_face_h264.avi."""
+    dora = one("dora", frames_of(samples / "default.wmv"))
+    vic = one("vic", frames_of(samples / "2015-10-15-15-14.avi"))
+    random = np.random.default_rng(9)
+    cuts = []
+    for start in range(20, 265, 35):
+        a, b = dora[start : start + 30], vic[(late := int(random.integers(0, 800))) : late + 30]
+        kind = int(random.integers(0, 4))
+        alone = [a, b][kind - 2]
+        part = [beside(a, b), beside(b, a)][kind] if kind < 2 else beside(alone, black(vic[0], len(alone)))
+        cuts += part + black(part[0], int(random.integers(0, 50)))
+    return {
+        "random cuts of two people": cuts,
+        "dance, shuffled 1": shuffled(dance, 11, 20, 90),
+        "dance, shuffled 2": shuffled(dance, 12, 20, 90),
+        "dance, shuffled with blackouts 1": shuffled(dance, 14, 20, 90, 60),
+        "dance, shuffled with blackouts 2": shuffled(dance, 15, 20, 90, 60),
+        "dance, backwards and mirrored": mirrored(dance[::-1]),
+        "dance, shuffled, mirrored and noisy": noisy(mirrored(shuffled(dance, 17, 40, 80))),
+        "dance, shuffled, enlarged, changing light": scaled(lit(shuffled(dance, 18, 40, 80, 20)), 1.25),
+        "dance, every second frame": dance[::2],
+        "dance, every third frame": dance[1::3],
     }
 
 

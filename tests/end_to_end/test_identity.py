@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from identity_clips import Count, Image, Scene, clips, count, frames_of
+from identity_clips import Count, Image, Scene, clips, count, frames_of, held_out_clips
 
 import pyopenface
 from pyopenface import _core
@@ -15,8 +15,6 @@ from pyopenface.engine import Models, load_models
 
 Follow = Callable[[Image], Iterator[tuple[int, float, float]]]
 
-# In these, a small blurred face or one in profile is once taken for a newcomer after a loss.
-SPLIT_ONCE = {"one leaves, a stranger comes", "five people", "five people, blackout and swap"}
 NAMES = [
     "cut to another person and back",
     "blackout of 0.5 s",
@@ -65,9 +63,7 @@ def test_an_id_stays_with_its_person(name: str, made: dict[str, list[Scene]], we
     slots = count(made[name], follower(weights, "slot"))
     people = count(made[name], follower(weights, "track"))
     print(f"{name}: slot {slots} | track {people}")
-    assert people.inherited == 0
-    assert people.switches <= (name in SPLIT_ONCE)
-    assert people.spurious <= (name in SPLIT_ONCE)
+    assert people.inherited == people.switches == people.spurious == 0
     # Faces in question have no row; that may cost a few frames per person and loss, not more.
     assert people.rows >= 0.65 * slots.rows
 
@@ -84,24 +80,38 @@ def truth(slot: int, frame: int) -> str:
     return "right" if on_right else "left"
 
 
-def test_people_who_dance_keep_their_ids_better(samples: Path, weights: Models) -> None:
-    """Three people, two of whom run about, so blurred that the landmark fit is lost every second or so."""
-    slot, track = follower(weights, "slot", 4), follower(weights, "track", 4)
-    slots, people = Count(), Count()
+@pytest.fixture(scope="module")
+def dance(samples: Path, weights: Models) -> list[Scene]:
+    """multi_face_h264.avi with everybody's place where a tracker of OpenFace's has a face."""
+    slot = follower(weights, "slot", 4)
+    scenes = []
     for number, image in enumerate(frames_of(samples / "multi_face_h264.avi"), 1):
-        who = {}
-        for identity, x, y in slot(image):
-            who[x, y] = truth(identity, number)
-            slots.see(who[x, y], identity)
-        for identity, x, y in track(image):
-            if (x, y) in who:
-                people.see(who[x, y], identity)
+        places = [(truth(k, number), (x - 25, y - 25, x + 25, y + 25)) for k, x, y in slot(image)]
+        scenes.append(Scene(image, places))
+    return scenes
+
+
+def test_people_who_dance_keep_their_ids(dance: list[Scene], weights: Models) -> None:
+    """Three people, two of whom run about, so blurred that the landmark fit is lost every second or so."""
+    slots, people = (count(dance, follower(weights, kind, 4)) for kind in ("slot", "track"))
     print(f"slot {slots} | track {people}")
-    assert people.inherited == 0 < slots.inherited
-    assert people.switches <= slots.switches / 3
-    assert people.spurious <= 3
-    # Rows whose tracker has been restarted, and so has other landmarks, are not counted.
-    assert people.rows >= 0.75 * slots.rows
+    assert people.switches == people.spurious == people.inherited == 0 < slots.inherited
+    assert people.rows >= 0.9 * slots.rows
+
+
+def test_ids_stay_in_clips_held_out(samples: Path, dance: list[Scene], weights: Models) -> None:
+    total = Count()
+    for name, clip in held_out_clips(samples, dance).items():
+        people = count(clip, follower(weights, "track"))
+        print(f"{name}: {people}")
+        assert people.inherited == 0, name
+        # Other arithmetic of the fit may cost one person one change and back; as measured, there is none.
+        assert people.spurious <= 1, name
+        assert people.switches <= 2, name
+        total.switches += people.switches
+        total.rows += people.rows
+    assert total.switches <= 4
+    assert total.rows > 10_000
 
 
 def test_the_same_frames_give_the_same_ids(made: dict[str, list[Scene]], weights: Models) -> None:

@@ -8,23 +8,26 @@ namespace openface {
 namespace {
 
 // Distances of appearance: see face_appearance.h.
-constexpr float smooth_change = 0.25f;   // one face in consecutive frames
-constexpr float same_person = 0.33f;     // a single look is enough
-constexpr float boundary = 0.40f;        // between one person and two, for the mean of several looks
-constexpr float new_person = 0.47f;      // surely beyond it
+constexpr float smooth_change = 0.25f;   // of one face in consecutive frames, the face alone
+constexpr float same_person = 0.52f;     // a single look is enough
+constexpr float boundary = 0.64f;        // between one person and two, for the mean of several looks
+constexpr float new_person = 0.74f;      // surely beyond it
+constexpr float plain_stranger = 0.80f;  // at a glance
 constexpr float clear_margin = 0.05f;    // to the second best
-constexpr float usurper_margin = 0.08f;  // by which somebody else must look better than the own gallery
-constexpr float near_bonus = 0.05f;      // for a face where the person was just now
-constexpr long near_frames = 12;
+constexpr float usurper_margin = 0.10f;  // by which somebody else must look better than the own gallery
+constexpr float near_bonus = 0.12f;      // for a face where the person was just now
+constexpr long near_frames = 30;
+constexpr float surroundings = 1.5f;     // how far around a face to look for cuts, in its sizes
+constexpr int changed_brightness = 24;   // of a pixel, in grey levels
 constexpr float near_distance = 0.8f;    // of the face's size
 constexpr float duplicate_share = 0.2f;  // of the smaller face, on one already named
 constexpr int check_period = 4;          // accepted frames between comparisons with everybody
 constexpr std::size_t several_looks = 3;
 constexpr std::size_t many_looks = 8;
-constexpr int long_look = 20;
+constexpr int long_look = 20, very_long_look = 30, last_look = 60;
 constexpr float sure_certainty = 0.9f;  // of the validator: one look is enough for the first of all
 constexpr float learning_certainty = 0.8f;
-constexpr float novel_view = 0.15f;
+constexpr float novel_view = 0.2f;
 constexpr std::size_t gallery_size = 24;
 constexpr long same_stretch = 3;  // frames between two looks that count as consecutive
 
@@ -48,6 +51,38 @@ float rise(float x) {
 }
 
 }  // namespace
+
+// Where the picture changed altogether since the frame before, as at a cut, nobody's place says anything
+// about who is there now. People that run past change less than half of a face's surroundings at a time.
+void FaceIdentity::forget_places_of_cuts(const ViewU8& image) {
+    const auto brightness_at = [&](int column, int row) {
+        const int x = (2 * column + 1) * image.width / (2 * glance_columns);
+        const int y = (2 * row + 1) * image.height / (2 * glance_rows);
+        return image.row(y)[x * image.channels + (image.channels > 1 ? 1 : 0)];
+    };
+    Glance now;
+    for (int row = 0; row < glance_rows; ++row)
+        for (int column = 0; column < glance_columns; ++column)
+            now[std::size_t(row * glance_columns + column)] = brightness_at(column, row);
+    for (Person& person : people_) {
+        if (person.seen < 0 || frame_ - person.seen > near_frames) continue;
+        const Box& box = person.box;
+        const float size = surroundings * std::max(box.width, box.height);
+        const float middle_x = box.x + box.width / 2, middle_y = box.y + box.height / 2;
+        int changed = 0, all = 0;
+        for (int row = 0; row < glance_rows; ++row)
+            for (int column = 0; column < glance_columns; ++column) {
+                const float x = (float(column) + 0.5f) * float(image.width) / glance_columns;
+                const float y = (float(row) + 0.5f) * float(image.height) / glance_rows;
+                if (std::fabs(x - middle_x) > size || std::fabs(y - middle_y) > size) continue;
+                const std::size_t i = std::size_t(row * glance_columns + column);
+                changed += std::abs(int(now[i]) - int(before_[i])) > changed_brightness;
+                ++all;
+            }
+        if (2 * changed > all) person.seen = -1;
+    }
+    before_ = now;
+}
 
 void FaceIdentity::reset() {
     people_.clear();
@@ -90,7 +125,7 @@ float FaceIdentity::distance_to(const Person& person, const Appearance& appearan
 bool FaceIdentity::stays(const Sighting& sighting) const {
     const Tracklet& tracklet = *sighting.tracklet;
     const bool smooth = tracklet.pending.empty() && frame_ - tracklet.accepted <= same_stretch &&
-                        distance(tracklet.latest, sighting.appearance) <= smooth_change;
+                        face_distance(tracklet.latest, sighting.appearance) <= smooth_change;
     if (smooth && tracklet.age % check_period != 0) return true;
     const float own = distance_to(people_[std::size_t(tracklet.person)], sighting.appearance);
     float other = 2.0f;
@@ -154,9 +189,10 @@ bool FaceIdentity::match_one(std::vector<Sighting>& sightings) {
         }
         const std::size_t looks = sighting.tracklet->pending.size();
         const bool several = looks >= several_looks;
-        const float limit = several ? boundary : same_person;
+        const bool long_looked = sighting.tracklet->waiting >= long_look;
+        const float limit = long_looked ? new_person : several ? boundary : same_person;
         const bool alike = first <= limit;
-        const bool clear = several || second - first >= clear_margin;
+        const bool clear = (several && first <= boundary) || second - first >= clear_margin;
         if (person < 0 || !alike || !clear || first >= best) continue;
         best_sighting = &sighting;
         best_person = person;
@@ -184,8 +220,10 @@ void FaceIdentity::add_newcomers(std::vector<Sighting>& sightings) {
         const Tracklet& tracklet = *sighting.tracklet;
         const bool nobody_missing =
             least == 2.0f && (tracklet.steady >= several_looks || sighting.certainty >= sure_certainty);
-        const bool stranger = least > new_person && tracklet.steady >= many_looks;
-        if (!(nobody_missing || stranger || tracklet.waiting >= long_look)) continue;
+        const bool stranger =
+            least > plain_stranger && sighting.certainty >= sure_certainty && tracklet.steady >= many_looks;
+        const bool unlike_anybody = least > new_person && tracklet.waiting >= very_long_look;
+        if (!(nobody_missing || stranger || unlike_anybody || tracklet.waiting >= last_look)) continue;
         people_.emplace_back();
         assign(sighting, known_people() - 1, least == 2.0f ? 1.0f : rise((least - boundary) / 0.05f));
     }
@@ -202,7 +240,7 @@ void FaceIdentity::settle(std::vector<Sighting>& sightings) {
             continue;
         }
         const bool smooth =
-            !pending.empty() && distance(pending.back(), sighting.appearance) <= smooth_change;
+            !pending.empty() && face_distance(pending.back(), sighting.appearance) <= smooth_change;
         tracklet.steady = smooth ? tracklet.steady + 1 : 1;
         ++tracklet.waiting;
         if (pending.size() == many_looks) pending.erase(pending.begin());
@@ -250,6 +288,7 @@ float FaceIdentity::confidence(const Tracklet& tracklet, const FaceState& state)
 }
 
 std::vector<int> FaceIdentity::name(const ViewU8& image, std::vector<FittedFace>& faces) {
+    forget_places_of_cuts(image);
     std::vector<bool> present(tracklets_.size(), false);
     for (const FittedFace& face : faces) {
         tracklet_of(face.id, face.new_face);
@@ -277,7 +316,6 @@ std::vector<int> FaceIdentity::name(const ViewU8& image, std::vector<FittedFace>
         if (!sighting.known && sighting.tracklet->person >= 0 &&
             sighting.tracklet->pending.size() >= several_looks)
             astray.push_back(sighting.tracklet->slot);
-    for (const int slot : astray) people_[std::size_t(tracklets_[std::size_t(slot)].person)].seen = -1;
 
     // A face in question is taken out, one whose fit was rejected keeps the name that its tracker has.
     std::vector<bool> named(faces.size(), true);

@@ -5,6 +5,8 @@
 // Decisions follow the order of the frames and of the trackers only: the same faces give the same identities.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <vector>
 
 #include "openface/pipeline/face_appearance.h"
@@ -56,6 +58,10 @@ class FaceIdentity {
         bool known = false;
     };
 
+    static constexpr int glance_columns = 32, glance_rows = 24;
+    using Glance = std::array<std::uint8_t, glance_columns * glance_rows>;
+
+    void forget_places_of_cuts(const ViewU8& image);
     Tracklet& tracklet_of(int slot, bool starts_anew);
     float distance_to(const Person& person, const Appearance& appearance) const;
     bool stays(const Sighting& sighting) const;
@@ -71,6 +77,7 @@ class FaceIdentity {
     AppearanceDescriber describer_;
     std::vector<Person> people_;
     std::vector<Tracklet> tracklets_;  // by slot
+    Glance before_{};                  // pixels of the frame before
     long frame_ = 0;
 };
 
