@@ -30,7 +30,8 @@ def main() -> int:
     repeats = "1" if options.quick else "5"
     jobs: list[list[str]] = []
     if SAMPLES.is_dir() and MODELS.is_dir():
-        jobs += [["stages.py"], ["videos.py", "--repeats", repeats], ["compare_peers.py"]]
+        jobs += [["stages.py"], ["videos.py", "--repeats", repeats], ["many_faces.py"]]
+        jobs += [["compare_peers.py"]]
         if options.openface_bin:
             jobs.append(["compare_cli.py", "--openface-bin", str(options.openface_bin), "--repeats", repeats])
         else:

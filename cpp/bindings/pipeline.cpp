@@ -85,6 +85,11 @@ class PyFaceTracking {
         tracking_.drop(id);
     }
     int max_faces() const { return tracking_.max_faces(); }
+    long detector_runs() {
+        const GilReleased released;
+        const std::scoped_lock lock(mutex_);
+        return tracking_.detector_runs();
+    }
 
   private:
     template <class Function>
@@ -391,7 +396,8 @@ void register_pipeline(py::module_& module) {
         .def("fit_picture", &PyFaceTracking::fit_picture, py::arg("image"), py::arg("boxes") = py::none())
         .def("reset", &PyFaceTracking::reset)
         .def("drop", &PyFaceTracking::drop, py::arg("face_id"))
-        .def_property_readonly("max_faces", &PyFaceTracking::max_faces);
+        .def_property_readonly("max_faces", &PyFaceTracking::max_faces)
+        .def_property_readonly("detector_runs", &PyFaceTracking::detector_runs);
 
     py::class_<PyObserver>(module, "Observer", "Turns fitted faces into rows of OpenFace's columns.")
         .def(py::init([](std::shared_ptr<LandmarkModel> model, std::shared_ptr<FaceAnalyserModel> analyser,

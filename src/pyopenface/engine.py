@@ -379,6 +379,11 @@ class Run:
         """
         return self._observer.finish_each(smooth)
 
+    @property
+    def detector_runs(self) -> int:
+        """How often several faces have been looked for since the last reset."""
+        return self._tracking.detector_runs
+
     def drop(self, face_id: int) -> None:
         """Forget one of several faces."""
         self._tracking.drop(face_id)

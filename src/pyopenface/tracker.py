@@ -107,6 +107,13 @@ class FaceTracker:
         """Names of the values of every `Face`."""
         return tuple(self._run.columns)
 
+    @property
+    def detector_runs(self) -> int:
+        """How often the built-in face detector has run since the last reset: on every eighth frame in which
+        a tracker is free.
+        """
+        return self._run.detector_runs
+
     def update(
         self,
         frame: npt.NDArray[np.uint8],

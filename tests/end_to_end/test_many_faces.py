@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -117,3 +118,27 @@ def test_more_than_four_faces(models: Path, samples: Path) -> None:
     )
     assert len(df.query("frame == 1")) == 12
     assert sorted(df.query("frame == 2")["face_id"]) == list(range(12))
+
+
+@pytest.mark.parametrize("trackers", [2, 3, 4])
+def test_the_detector_runs_when_the_reference_runs_it(trackers: int, models: Path, samples: Path) -> None:
+    """On every eighth frame in which a tracker is free, and on no other."""
+    tracker = pyopenface.FaceTracker("clnf", models, trackers, "slot", None)
+    capture = cv2.VideoCapture(str(samples / "multi_face_h264.avi"))
+    active = runs = 0
+    for frame in range(120):
+        runs += frame % 8 == 0 and active < trackers
+        active = len(tracker.update(capture.read()[1]))
+        assert tracker.detector_runs == runs, frame
+    assert runs == 15 if trackers > 3 else runs < 15
+    tracker.reset()
+    assert tracker.detector_runs == 0
+
+
+def test_tracking_people_asks_the_detector_no_more_often(models: Path, samples: Path) -> None:
+    tracker = pyopenface.FaceTracker("clnf", models, 4, "track", None)
+    capture = cv2.VideoCapture(str(samples / "multi_face_h264.avi"))
+    capture.set(cv2.CAP_PROP_POS_FRAMES, 400)
+    for frame in range(80):
+        tracker.update(capture.read()[1])
+        assert tracker.detector_runs <= frame // 8 + 1

@@ -30,13 +30,52 @@ values = table.to_numpy(np.float64)
 print(len(values), hashlib.sha256(values.tobytes()).hexdigest())
 """
 
+# One tracker in each of several threads at a time.
+TRACK = """
+import hashlib, sys, threading
+import cv2
+import numpy as np
+import pyopenface
+from pyopenface import _core
+
+video, models, program, threads, frames = sys.argv[1:]
+_core._set_instruction_set(program)
+capture = cv2.VideoCapture(video)
+pictures = [capture.read()[1] for _ in range(int(frames))]
+sums = []
+
+def follow():
+    tracker = pyopenface.FaceTracker("clnf", models, 4, "track", "dynamic")
+    digest, faces = hashlib.sha256(), 0
+    for picture in pictures:
+        for face in tracker.update(picture):
+            faces += 1
+            values = [face.id, face.identity_confidence, face.confidence, *face.pose, *face.gaze_angle]
+            values += [value for _, value in sorted(face.action_units.items())]
+            digest.update(np.array(values, np.float64).tobytes())
+            for points in (face.landmarks_2d, face.landmarks_3d, face.eye_landmarks_3d):
+                digest.update(np.ascontiguousarray(points).tobytes())
+    sums.append((faces, digest.hexdigest()))
+
+workers = [threading.Thread(target=follow) for _ in range(int(threads))]
+for worker in workers:
+    worker.start()
+for worker in workers:
+    worker.join()
+assert len(sums) == int(threads)
+assert len(set(sums)) == 1, sums
+print(*sums[0])
+"""
+
 VIDEOS = {"default.wmv": 24, "multi_face_h264.avi": 10}  # frames: the portable path is slow
 
 
-def run(video: Path, models: Path, instruction_set: str, threads: int, frames: int) -> str:
+def run(
+    video: Path, models: Path, instruction_set: str, threads: int, frames: int, program: str = RUN
+) -> str:
     arguments = [str(video), str(models), instruction_set, str(threads), str(frames)]
     result = subprocess.run(
-        [sys.executable, "-c", RUN, *arguments],
+        [sys.executable, "-c", program, *arguments],
         capture_output=True,
         text=True,
         timeout=300,
@@ -56,3 +95,15 @@ def test_instruction_sets_and_threads_give_identical_rows(name: str, samples: Pa
     for instruction_set in sets:
         if instruction_set != _core._instruction_set():
             assert run(samples / name, models, instruction_set, 2, frames) == want, instruction_set
+
+
+def test_face_tracker_gives_identical_faces(samples: Path, models: Path) -> None:
+    video, frames = samples / "multi_face_h264.avi", 10
+    own = _core._instruction_set()
+    want = run(video, models, own, 1, frames, TRACK)
+    assert int(want.split()[0]) >= 2 * frames
+    for threads in (2, 3):
+        assert run(video, models, own, threads, frames, TRACK) == want, threads
+    for instruction_set in _core._available_instruction_sets():
+        if instruction_set != own:
+            assert run(video, models, instruction_set, 2, frames, TRACK) == want, instruction_set

@@ -55,6 +55,7 @@ void FaceTracking::reset() {
     for (Slot& slot : slots_) release(slot);
     if (identity_ != nullptr) identity_->reset();
     frame_count_ = 0;
+    detector_runs_ = 0;
 }
 
 void FaceTracking::drop(int id) {
@@ -78,6 +79,7 @@ Frame FaceTracking::prepare(const ViewU8& image) {
 
 std::vector<Box> FaceTracking::find_faces(const Frame& frame, const std::vector<Box>* boxes) {
     if (boxes != nullptr) return *boxes;
+    ++detector_runs_;
     std::vector<Box> found;
     for (const Detection& face : detector_->detect(frame.colour, detector_scratch_))
         found.push_back(face.box);

@@ -43,6 +43,8 @@ class FaceTracking {
     void drop(int id);
 
     int max_faces() const { return int(slots_.size()); }
+    // How often several faces have been looked for, since the start or the last reset.
+    long detector_runs() const { return detector_runs_; }
     const LandmarkModel& model() const { return *model_; }
     std::shared_ptr<const LandmarkModel> shared_model() const { return model_; }
 
@@ -67,6 +69,7 @@ class FaceTracking {
     MtcnnScratch detector_scratch_;
     ImageU8 grey_;
     long frame_count_ = 0;
+    long detector_runs_ = 0;
 };
 
 // The box around a shape's landmarks.
