@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,7 @@ def test_interleaved_network_of_any_shape(
     np.testing.assert_allclose(result, layers.run(values), rtol=1e-4, atol=1e-4)
 
 
-def chain(weights: np.ndarray, values: np.ndarray, terms: range) -> np.ndarray:
+def chain(weights: np.ndarray, values: np.ndarray, terms: Iterable[int]) -> np.ndarray:
     """Fused multiply-adds from zero on: a product of floats is exact in double."""
     total = np.zeros((weights.shape[0], values.shape[1]), np.float32)
     for k in terms:
@@ -93,9 +94,9 @@ def in_tile_order(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
     eights, fours = outputs // 8, positions // 12 * 12 + positions % 12 // 4 * 4
     two_chains = np.zeros((outputs, positions), bool)
     for p in range(positions // 12 * 12 if eights >= 2 else 0):
-        first = p % 12 < 6
-        two_chains[:8, p] = first
-        two_chains[8 * eights - 8 : 8 * eights, p] = first == (eights % 2 == 0)
+        in_first_six = p % 12 < 6
+        two_chains[:8, p] = in_first_six
+        two_chains[8 * eights - 8 : 8 * eights, p] = in_first_six == (eights % 2 == 0)
     two_chains[: 8 * eights, positions // 12 * 12 : fours] = True
     result, start, terms = np.zeros((outputs, positions), np.float32), 0, weights.shape[1]
     while start < terms:

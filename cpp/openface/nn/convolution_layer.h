@@ -24,7 +24,7 @@
 namespace openface {
 
 struct ConvolutionWeights {
-    const float* weights;  // [term][lane], without the bias
+    const float* weights;  // [block of 16 lanes][term][16], without the bias
     const float* bias;     // [lane]
     const float* slopes;   // [lane], of the activation: v >= 0 ? v : slope v; 1 for none
     const int* eights;     // first output of the eight lanes
@@ -41,8 +41,8 @@ struct ConvolutionInput {
     std::ptrdiff_t position_stride;
 };
 
-// All positions of a map of height x width outputs, written one after another; up to 7 floats behind the last
-// may be overwritten.
+// All positions of a map of height x width outputs, written one after another; up to 15 floats behind the
+// last may be overwritten.
 OPENFACE_KERNEL(convolve_interleaved, void(const ConvolutionWeights& layer, const ConvolutionInput& in,
                                            int height, int width, float* out));
 
@@ -96,8 +96,10 @@ ConvolutionLayer pack_convolution_layer(int outputs, int terms, const float* bia
     for (int output = 0; output < outputs; ++output) {
         const std::size_t lane = std::size_t(layer.lane_of(output));
         layer.bias[lane] = bias[output];
+        float* block =
+            layer.weights.data() + lane / convolution_block * std::size_t(terms) * convolution_block;
         for (int term = 0; term < terms; ++term)
-            layer.weights[std::size_t(term) * lanes + lane] = weight(term, output);
+            block[std::size_t(term) * convolution_block + lane % convolution_block] = weight(term, output);
     }
     return layer;
 }

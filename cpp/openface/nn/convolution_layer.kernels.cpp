@@ -14,6 +14,12 @@ enum Halves : int { none = 0, lower = 1, upper = 2, both = 3 };
 
 constexpr int six = 6;
 constexpr int four = 4;
+// Positions computed together where all outputs are in S-order.
+#if defined(OPENFACE_ISA_AVX512)
+constexpr int wide = 8;
+#else
+constexpr int wide = 6;
+#endif
 // The matrix product handles so many positions at a time; the pattern starts anew behind them.
 constexpr int positions_of_a_product = 104528;
 
@@ -58,93 +64,129 @@ OPENFACE_INLINE F16 activate(F16 v, F16 slope) {
 #endif
 }
 
-OPENFACE_INLINE void store_eight(float* out, F8 v, int count, bool spill) {
-    if (count >= 8 || (spill && count > 0)) {
-        store(out, v);
-        return;
-    }
-    float lanes[8];
-    store(lanes, v);
-    for (int i = 0; i < count; ++i) out[i] = lanes[i];
-}
+// A part of a window's terms; the bias is the last term of the last part.
+struct Part {
+    int begin;
+    int size;
+    bool last;
+};
 
 // `positions` windows times `blocks` blocks of lanes from `block` on, of which the first has lanes in
-// I-order.
+// I-order. `totals` keeps the sums of the parts before.
 template <int positions, int blocks, int halves>
-void convolve_tile(const ConvolutionWeights& layer, const float* const* starts,
-                   const std::ptrdiff_t* term_offsets, int block, float* out) {
+__attribute__((noinline)) void convolve_part(const ConvolutionWeights& layer, const float* const* starts,
+                                             const std::ptrdiff_t* term_offsets, int block, const Part& part,
+                                             F16* totals, float* out) {
     const float* window[positions];
-#pragma GCC unroll 6
+#pragma GCC unroll 8
     for (int p = 0; p < positions; ++p) window[p] = starts[p];
-    const std::ptrdiff_t lanes = layer.lanes;
-    const float* weights = layer.weights + block * convolution_block;
+    const std::ptrdiff_t block_stride = std::ptrdiff_t(layer.terms) * convolution_block;
+    const float* weights =
+        layer.weights + block * block_stride + std::ptrdiff_t(part.begin) * convolution_block;
 
     F16 sums[positions][blocks];
     F16 second[positions];  // of the first block's lanes in I-order
-    F16 total[positions][blocks];
-    int term = 0;
-    for (int left = layer.terms + 1; left > 0;) {
-        const int part = next_part(left);
-        const bool first_part = term == 0;
-        left -= part;
-        // The bias is the last term. Where the terms fill their groups of eight, it is an odd one.
-        const bool last_part = left == 0;
-        const bool odd_bias = last_part && part % 8 == 0;
-        const int end = term + part - (last_part ? 1 : 0);
-        const int paired = odd_bias ? end - 1 : term + part / 8 * 8;
-#pragma GCC unroll 6
+#pragma GCC unroll 8
+    for (int p = 0; p < positions; ++p) {
+        second[p] = broadcast16(0.0f);
+#pragma GCC unroll 4
+        for (int b = 0; b < blocks; ++b) sums[p][b] = broadcast16(0.0f);
+    }
+    const std::ptrdiff_t* offset = term_offsets + part.begin;
+    const auto add = [&](auto odd) __attribute__((always_inline)) {
+        constexpr int apart = odd.value ? halves : none;
+        F16 weight[blocks];
+#pragma GCC unroll 4
+        for (int b = 0; b < blocks; ++b) weight[b] = load16(weights + b * block_stride);
+        weights += convolution_block;
+        const std::ptrdiff_t at = *offset++;
+#pragma GCC unroll 8
         for (int p = 0; p < positions; ++p) {
-            second[p] = broadcast16(0.0f);
+            const F16 value = broadcast16(window[p][at]);
+            second[p] = fma_in<apart>(value, weight[0], second[p]);
+            sums[p][0] = fma_in<both - apart>(value, weight[0], sums[p][0]);
 #pragma GCC unroll 4
-            for (int b = 0; b < blocks; ++b) sums[p][b] = broadcast16(0.0f);
+            for (int b = 1; b < blocks; ++b) sums[p][b] = fma(value, weight[b], sums[p][b]);
         }
-        const auto add = [&](auto odd) __attribute__((always_inline)) {
-            constexpr int apart = odd.value ? halves : none;
-            F16 weight[blocks];
-#pragma GCC unroll 4
-            for (int b = 0; b < blocks; ++b) weight[b] = load16(weights + b * convolution_block);
-            weights += lanes;
-            const std::ptrdiff_t offset = term_offsets[term++];
-#pragma GCC unroll 6
-            for (int p = 0; p < positions; ++p) {
-                const F16 value = broadcast16(window[p][offset]);
-                second[p] = fma_in<apart>(value, weight[0], second[p]);
-                sums[p][0] = fma_in<both - apart>(value, weight[0], sums[p][0]);
-#pragma GCC unroll 4
-                for (int b = 1; b < blocks; ++b) sums[p][b] = fma(value, weight[b], sums[p][b]);
-            }
-        };
-        while (term < paired) {
+    };
+    const std::ptrdiff_t* const end = offset + part.size - (part.last ? 1 : 0);
+    // Where the terms fill their groups of eight, the bias is an odd one.
+    const bool odd_bias = part.last && part.size % 8 == 0;
+    if constexpr (halves != none)
+        for (const std::ptrdiff_t* paired = odd_bias ? end - 1 : offset + part.size / 8 * 8;
+             offset < paired;) {
             add(std::false_type{});
             add(std::true_type{});
         }
-        while (term < end) add(std::false_type{});
-#pragma GCC unroll 6
-        for (int p = 0; p < positions; ++p)
-#pragma GCC unroll 4
-            for (int b = 0; b < blocks; ++b) {
-                F16 sum = sums[p][b];
-                const F16 bias = load16(layer.bias + (block + b) * convolution_block);
-                const bool apart = halves != none && b == 0;
-                if (last_part && !(apart && odd_bias)) sum = sum + bias;
-                if (apart) sum = sum + (odd_bias ? second[p] + bias : second[p]);
-                total[p][b] = first_part ? sum : total[p][b] + sum;
-            }
-    }
+    while (offset < end) add(std::false_type{});
 
-    // If all lanes are in hand, the last outputs may spill into the next position, which is written after.
-    const bool spill = blocks * convolution_block == layer.lanes;
-#pragma GCC unroll 6
-    for (int p = 0; p < positions; ++p)
+    if (part.last) {
 #pragma GCC unroll 4
         for (int b = 0; b < blocks; ++b) {
-            const F16 value = activate(total[p][b], load16(layer.slopes + (block + b) * convolution_block));
-            const int lower_first = layer.eights[2 * (block + b)];
-            const int upper_first = layer.eights[2 * (block + b) + 1];
-            float* target = out + std::ptrdiff_t(p) * layer.outputs;
-            store_eight(target + lower_first, low(value), layer.outputs - lower_first, spill);
-            store_eight(target + upper_first, high(value), layer.outputs - upper_first, spill);
+            const F16 bias = load16(layer.bias + (block + b) * convolution_block);
+            const bool to_second = halves != none && b == 0 && odd_bias;
+            const F16 first_bias = to_second ? broadcast16(0.0f) : bias;
+            const F16 second_bias = to_second ? bias : broadcast16(0.0f);
+#pragma GCC unroll 8
+            for (int p = 0; p < positions; ++p) {
+                sums[p][b] = sums[p][b] + first_bias;
+                if (halves != none && b == 0) second[p] = second[p] + second_bias;
+            }
         }
+    }
+    if constexpr (halves != none) {
+#pragma GCC unroll 8
+        for (int p = 0; p < positions; ++p) sums[p][0] = sums[p][0] + second[p];
+    }
+    if (part.begin > 0) {
+#pragma GCC unroll 8
+        for (int p = 0; p < positions; ++p)
+#pragma GCC unroll 4
+            for (int b = 0; b < blocks; ++b) sums[p][b] = totals[p * blocks + b] + sums[p][b];
+    }
+    if (!part.last) {
+#pragma GCC unroll 8
+        for (int p = 0; p < positions; ++p)
+#pragma GCC unroll 4
+            for (int b = 0; b < blocks; ++b) totals[p * blocks + b] = sums[p][b];
+        return;
+    }
+
+    // Lanes without an output spill into the next position's first sixteen outputs. Those are written later,
+    // because positions go up and blocks go down.
+#pragma GCC unroll 4
+    for (int b = blocks - 1; b >= 0; --b) {
+        const F16 slope = load16(layer.slopes + (block + b) * convolution_block);
+        float* lower_eight = out + layer.eights[2 * (block + b)];
+        float* upper_eight = out + layer.eights[2 * (block + b) + 1];
+#pragma GCC unroll 8
+        for (int p = 0; p < positions; ++p) sums[p][b] = activate(sums[p][b], slope);
+        if (upper_eight == lower_eight + 8) {
+#pragma GCC unroll 8
+            for (int p = 0; p < positions; ++p)
+                store(lower_eight + std::ptrdiff_t(p) * layer.outputs, sums[p][b]);
+        } else {
+#pragma GCC unroll 8
+            for (int p = 0; p < positions; ++p) {
+                store(lower_eight + std::ptrdiff_t(p) * layer.outputs, low(sums[p][b]));
+                store(upper_eight + std::ptrdiff_t(p) * layer.outputs, high(sums[p][b]));
+            }
+        }
+    }
+}
+
+// All parts of a tile.
+template <int positions, int blocks, int halves>
+void convolve_tile(const ConvolutionWeights& layer, const float* const* starts,
+                   const std::ptrdiff_t* term_offsets, int block, float* out) {
+    F16 totals[positions * blocks];
+    const int terms = layer.terms + 1;
+    for (int begin = 0; begin < terms;) {
+        const int size = next_part(terms - begin);
+        convolve_part<positions, blocks, halves>(layer, starts, term_offsets, block,
+                                                 {begin, size, begin + size == terms}, totals, out);
+        begin += size;
+    }
 }
 
 // All positions of a group and `count` blocks, in passes of nearly equal size.
@@ -176,30 +218,28 @@ OPENFACE_INLINE void convolve_blocks(const ConvolutionWeights& layer, const floa
     }
 }
 
-// The first `halves` of the first block in I-order, everything else in S-order.
+// The `halves` of the first block in I-order, everything else in S-order; the first block last.
 template <int group, int halves>
 void convolve_group(const ConvolutionWeights& layer, const float* const* starts,
                     const std::ptrdiff_t* term_offsets, float* out) {
-    const int blocks = layer.lanes / convolution_block;
-    int block = 0;
-    if constexpr (halves != none) {
-        constexpr int most = most_blocks(tile_positions(group, halves), halves);
-        block = blocks < most ? blocks : most;
-        convolve_blocks<group, halves>(layer, starts, term_offsets, 0, block, out);
-    }
+    constexpr int most_with_first = most_blocks(tile_positions(group, halves), halves);
     constexpr int most = most_blocks(tile_positions(group, none), none);
-    for (int passes = (blocks - block + most - 1) / most; passes > 0; --passes) {
-        const int count = (blocks - block + passes - 1) / passes;
-        convolve_blocks<group, none>(layer, starts, term_offsets, block, count, out);
-        block += count;
+    int left = layer.lanes / convolution_block;
+    int passes = left <= most_with_first ? 1 : 1 + (left - most_with_first + most - 1) / most;
+    for (; passes > 1; --passes) {
+        int count = left / passes;
+        if (left - count > most_with_first + (passes - 2) * most) ++count;
+        left -= count;
+        convolve_blocks<group, none>(layer, starts, term_offsets, left, count, out);
     }
+    convolve_blocks<group, halves>(layer, starts, term_offsets, 0, left, out);
 }
 
 // Four positions with every complete eight in I-order.
 void convolve_four(const ConvolutionWeights& layer, const float* const* starts,
                    const std::ptrdiff_t* term_offsets, float* out) {
     const int complete = layer.outputs / 8;
-    for (int block = 0; block < layer.lanes / convolution_block; ++block) {
+    for (int block = layer.lanes / convolution_block - 1; block >= 0; --block) {
         if (2 * block + 1 < complete)
             convolve_blocks<four, both>(layer, starts, term_offsets, block, 1, out);
         else if (2 * block < complete)
@@ -217,13 +257,16 @@ class Windows {
     Windows(const ConvolutionInput& in, int width) : in_(in), width_(width), row_(in.data) {}
 
     const float* const* next(int count) {
-        for (int i = 0; i < count; ++i) {
+        for (int i = 0; i < count;) {
             if (x_ == width_) {
                 x_ = 0;
                 row_ += in_.row_stride;
             }
-            starts_[i] = row_ + x_ * in_.position_stride;
-            ++x_;
+            const float* start = row_ + x_ * in_.position_stride;
+            const int run = count - i < width_ - x_ ? count - i : width_ - x_;
+            for (int k = 0; k < run; ++k, start += in_.position_stride) starts_[i + k] = start;
+            i += run;
+            x_ += run;
         }
         return starts_;
     }
@@ -233,7 +276,7 @@ class Windows {
     int width_;
     const float* row_;
     int x_ = 0;
-    const float* starts_[six] = {};
+    const float* starts_[wide] = {};
 };
 
 }  // namespace
@@ -241,13 +284,8 @@ class Windows {
 void convolve_interleaved(const ConvolutionWeights& layer, const ConvolutionInput& in, int height, int width,
                           float* out) {
     const int complete = layer.outputs / 8;
-    Group first_six = convolve_group<six, none>;
-    Group second_six = convolve_group<six, none>;
-    if (complete >= 2 && complete % 2 == 0) first_six = convolve_group<six, both>;
-    if (complete >= 2 && complete % 2 == 1) {
-        first_six = convolve_group<six, lower>;
-        second_six = convolve_group<six, upper>;
-    }
+    const Group first_six = complete % 2 == 0 ? convolve_group<six, both> : convolve_group<six, lower>;
+    const Group second_six = complete % 2 == 0 ? convolve_group<six, none> : convolve_group<six, upper>;
     Windows windows(in, width);
     const auto run = [&](Group group, int positions) {
         group(layer, windows.next(positions), in.term_offsets, out);
@@ -256,7 +294,13 @@ void convolve_interleaved(const ConvolutionWeights& layer, const ConvolutionInpu
     for (int left = height * width; left > 0;) {
         int count = left < positions_of_a_product ? left : positions_of_a_product;
         left -= count;
-        for (; count >= 2 * six; count -= 2 * six) {
+        int twelves = count / (2 * six) * (2 * six);
+        count -= twelves;
+        if (complete < 2) {
+            for (; twelves >= wide; twelves -= wide) run(convolve_group<wide, none>, wide);
+            for (; twelves > 0; twelves -= four) run(convolve_group<four, none>, four);
+        }
+        for (; twelves > 0; twelves -= 2 * six) {
             run(first_six, six);
             run(second_six, six);
         }
@@ -265,13 +309,16 @@ void convolve_interleaved(const ConvolutionWeights& layer, const ConvolutionInpu
     }
 }
 
-void pool_row_interleaved(const float* in, int width, int channels, int rows, int kernel_x, int stride_x,
-                          float* out, int columns) {
-    const std::ptrdiff_t row_stride = std::ptrdiff_t(width) * channels;
+namespace {
+
+// Windows of `taps` columns and `rows` rows; with zeros, of the sizes given at run time.
+template <int fixed_rows, int fixed_taps>
+void pool_columns(const float* in, std::ptrdiff_t row_stride, int channels, int rows, int taps, int stride_x,
+                  float* out, int columns) {
+    if (fixed_rows > 0) rows = fixed_rows;
+    if (fixed_taps > 0) taps = fixed_taps;
     for (int column = 0; column < columns; ++column, out += channels) {
-        const int first = column * stride_x;
-        const int taps = width - first < kernel_x ? width - first : kernel_x;
-        const float* window = in + std::ptrdiff_t(first) * channels;
+        const float* window = in + std::ptrdiff_t(column) * stride_x * channels;
         for (int c = 0; c < channels; c += 8) {
             F8 most = load(window + c);
             for (int row = 0; row < rows; ++row)
@@ -279,6 +326,23 @@ void pool_row_interleaved(const float* in, int width, int channels, int rows, in
                     most = max(most, load(window + row * row_stride + std::ptrdiff_t(tap) * channels + c));
             store(out + c, most);
         }
+    }
+}
+
+}  // namespace
+
+void pool_row_interleaved(const float* in, int width, int channels, int rows, int kernel_x, int stride_x,
+                          float* out, int columns) {
+    const std::ptrdiff_t row_stride = std::ptrdiff_t(width) * channels;
+    const int complete = (width - kernel_x) / stride_x + 1;
+    const auto pool = rows == 3 && kernel_x == 3   ? pool_columns<3, 3>
+                      : rows == 2 && kernel_x == 2 ? pool_columns<2, 2>
+                                                   : pool_columns<0, 0>;
+    pool(in, row_stride, channels, rows, kernel_x, stride_x, out, complete < columns ? complete : columns);
+    for (int column = complete; column < columns; ++column) {
+        const int first = column * stride_x;
+        pool_columns<0, 0>(in + std::ptrdiff_t(first) * channels, row_stride, channels, rows, width - first,
+                           stride_x, out + std::ptrdiff_t(column) * channels, 1);
     }
 }
 
