@@ -136,6 +136,17 @@ def test_convolutions_sum_in_the_order_of_the_reference(
     np.testing.assert_array_equal(result.reshape(positions, outputs).T, expected)
 
 
+def test_tiles_are_counted_anew_in_large_maps(tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    layer = convolution(rng, 9, 16, 1, 1)
+    maps = random_values(rng, 9, 325, 324).astype(np.float32)
+    weights = np.hstack([layer.kernels[:, :, 0, 0].T, layer.bias[:, None]]).astype(np.float32)
+    values = np.vstack([maps.reshape(9, -1), np.ones((1, 325 * 324), np.float32)])
+    result = run_interleaved(tmp_path, Network([layer]), maps, 1, any_size=True)
+    expected = [in_tile_order(weights, part) for part in (values[:, :104512], values[:, 104512:])]
+    np.testing.assert_array_equal(result.reshape(-1, 16).T, np.hstack(expected))
+
+
 @MANY
 @given(seed=st.integers(0, 2**32 - 1), height=st.integers(12, 40), width=st.integers(12, 40))
 def test_fully_connected_layer_of_as_many_rows_as_maps_keeps_the_map(

@@ -12,6 +12,7 @@
 //     positions 6 to 11                I for e = n-1 if n is odd,          both only for n >= 2;
 //     whole fours behind the twelves   I for every e,
 //     up to three positions more       S.
+// The twelves are counted anew every 104512 positions.
 // The outputs are the SIMD lanes, with the eights 0 and n-1 side by side in the first sixteen, so nothing
 // depends on the vector width.
 #pragma once

@@ -20,8 +20,8 @@ constexpr int wide = 8;
 #else
 constexpr int wide = 6;
 #endif
-// The matrix product handles so many positions at a time; the pattern starts anew behind them.
-constexpr int positions_of_a_product = 104528;
+// Positions that the reference's product handles at a time.
+constexpr int positions_of_a_product = 104512;
 
 // How many of a group's positions make a tile, and of how many blocks at most, so that the sums and the
 // factors in hand fit into the registers. A block with I-order lanes has twice the sums.
@@ -93,13 +93,12 @@ __attribute__((noinline)) void convolve_part(const ConvolutionWeights& layer, co
         for (int b = 0; b < blocks; ++b) sums[p][b] = broadcast16(0.0f);
     }
     const std::ptrdiff_t* offset = term_offsets + part.begin;
-    const auto add = [&](auto odd) __attribute__((always_inline)) {
+    const auto add = [&](auto odd, std::ptrdiff_t at) __attribute__((always_inline)) {
         constexpr int apart = odd.value ? halves : none;
         F16 weight[blocks];
 #pragma GCC unroll 4
         for (int b = 0; b < blocks; ++b) weight[b] = load16(weights + b * block_stride);
         weights += convolution_block;
-        const std::ptrdiff_t at = *offset++;
 #pragma GCC unroll 8
         for (int p = 0; p < positions; ++p) {
             const F16 value = broadcast16(window[p][at]);
@@ -112,13 +111,14 @@ __attribute__((noinline)) void convolve_part(const ConvolutionWeights& layer, co
     const std::ptrdiff_t* const end = offset + part.size - (part.last ? 1 : 0);
     // Where the terms fill their groups of eight, the bias is an odd one.
     const bool odd_bias = part.last && part.size % 8 == 0;
-    if constexpr (halves != none)
-        for (const std::ptrdiff_t* paired = odd_bias ? end - 1 : offset + part.size / 8 * 8;
-             offset < paired;) {
-            add(std::false_type{});
-            add(std::true_type{});
+    if constexpr (halves != none) {
+        const std::ptrdiff_t* const paired = odd_bias ? end - 1 : offset + part.size / 8 * 8;
+        for (; offset < paired; offset += 2) {
+            add(std::false_type{}, offset[0]);
+            add(std::true_type{}, offset[1]);
         }
-    while (offset < end) add(std::false_type{});
+    }
+    for (; offset < end; ++offset) add(std::false_type{}, *offset);
 
     if (part.last) {
 #pragma GCC unroll 4
@@ -189,33 +189,27 @@ void convolve_tile(const ConvolutionWeights& layer, const float* const* starts,
     }
 }
 
-// All positions of a group and `count` blocks, in passes of nearly equal size.
-template <int group, int halves>
-OPENFACE_INLINE void convolve_blocks(const ConvolutionWeights& layer, const float* const* starts,
-                                     const std::ptrdiff_t* term_offsets, int block, int count, float* out) {
+// All positions of a group.
+template <int group, int blocks, int halves>
+void convolve_positions(const ConvolutionWeights& layer, const float* const* starts,
+                        const std::ptrdiff_t* term_offsets, int block, float* out) {
     constexpr int positions = tile_positions(group, halves);
-    constexpr int most = most_blocks(positions, halves);
-    for (int first = 0; first < group; first += positions) {
-        const float* const* windows = starts + first;
-        float* target = out + std::ptrdiff_t(first) * layer.outputs;
-        switch (count) {
-            case 4:
-                if constexpr (most >= 4)
-                    convolve_tile<positions, 4, halves>(layer, windows, term_offsets, block, target);
-                break;
-            case 3:
-                if constexpr (most >= 3)
-                    convolve_tile<positions, 3, halves>(layer, windows, term_offsets, block, target);
-                break;
-            case 2:
-                if constexpr (most >= 2)
-                    convolve_tile<positions, 2, halves>(layer, windows, term_offsets, block, target);
-                break;
-            default:
-                convolve_tile<positions, 1, halves>(layer, windows, term_offsets, block, target);
-                break;
-        }
-    }
+    for (int first = 0; first < group; first += positions)
+        convolve_tile<positions, blocks, halves>(layer, starts + first, term_offsets, block,
+                                                 out + std::ptrdiff_t(first) * layer.outputs);
+}
+
+template <int group, int halves>
+void convolve_blocks(const ConvolutionWeights& layer, const float* const* starts,
+                     const std::ptrdiff_t* term_offsets, int block, int count, float* out) {
+    constexpr int most = most_blocks(tile_positions(group, halves), halves);
+    if constexpr (most >= 4)
+        if (count == 4) return convolve_positions<group, 4, halves>(layer, starts, term_offsets, block, out);
+    if constexpr (most >= 3)
+        if (count == 3) return convolve_positions<group, 3, halves>(layer, starts, term_offsets, block, out);
+    if constexpr (most >= 2)
+        if (count == 2) return convolve_positions<group, 2, halves>(layer, starts, term_offsets, block, out);
+    convolve_positions<group, 1, halves>(layer, starts, term_offsets, block, out);
 }
 
 // The `halves` of the first block in I-order, everything else in S-order; the first block last.
@@ -241,11 +235,11 @@ void convolve_four(const ConvolutionWeights& layer, const float* const* starts,
     const int complete = layer.outputs / 8;
     for (int block = layer.lanes / convolution_block - 1; block >= 0; --block) {
         if (2 * block + 1 < complete)
-            convolve_blocks<four, both>(layer, starts, term_offsets, block, 1, out);
+            convolve_positions<four, 1, both>(layer, starts, term_offsets, block, out);
         else if (2 * block < complete)
-            convolve_blocks<four, lower>(layer, starts, term_offsets, block, 1, out);
+            convolve_positions<four, 1, lower>(layer, starts, term_offsets, block, out);
         else
-            convolve_blocks<four, none>(layer, starts, term_offsets, block, 1, out);
+            convolve_positions<four, 1, none>(layer, starts, term_offsets, block, out);
     }
 }
 
