@@ -28,7 +28,7 @@ struct PdmStage {
     std::shared_ptr<const Pdm> pdm;
     openface::PdmScratch scratch;
     openface::PdmFitScratch fit;
-    openface::WeightedModes modes;
+    openface::LandmarkWeights weights;
 
     py::array_t<float> packed(const float* points, int axes) const {
         py::array_t<float> result(axes * pdm->landmark_count());
@@ -97,12 +97,13 @@ void register_shape_stages(py::module_& stages) {
                 const FloatArray& residual, float regularisation, bool rigid) {
                  const int stride = s.pdm->stride();
                  std::vector<float> values = s.padded_local(local);
-                 openface::AlignedVector<float> w(std::size_t(stride), 0.0f), r(std::size_t(2 * stride));
-                 std::copy(weights.data(), weights.data() + s.pdm->landmark_count(), w.begin());
+                 openface::AlignedVector<float> r(std::size_t(2 * stride));
+                 s.weights.plain = false;
+                 s.weights.values.assign(std::size_t(stride), 0.0f);
+                 std::copy(weights.data(), weights.data() + s.pdm->landmark_count(), s.weights.values.begin());
                  s.pdm->unpack(residual.data(), 2, r.data());
-                 s.pdm->prepare_weights(w.data(), s.modes);
                  s.pdm->shape3d(values.data(), s.scratch.shape3d.data());
-                 return to_array(s.pdm->solve_step(global_from(global), values.data(), s.modes, r.data(),
+                 return to_array(s.pdm->solve_step(global_from(global), values.data(), s.weights, r.data(),
                                                    regularisation, rigid, s.scratch));
              })
         .def("fit_to_landmarks", [](PdmStage& s, const FloatArray& landmarks) {

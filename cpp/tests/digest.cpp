@@ -158,16 +158,14 @@ void digest_shape(Numbers& numbers, Hash& hash) {
     pdm.shape2d(global, local.data(), xy.data(), scratch);
     hash.add(xy);
 
-    AlignedVector<float> weights = numbers.floats(pdm.stride(), 0.0f, 1.0f);
-    std::fill(weights.begin() + points, weights.end(), 0.0f);
-    WeightedModes weighted;
-    pdm.prepare_weights(weights.data(), weighted);
+    LandmarkWeights weights{numbers.floats(points, 0.0f, 1.0f), false};
+    weights.values.resize(std::size_t(pdm.stride()));
     AlignedVector<float> residual(std::size_t(2 * pdm.stride()));
     for (std::size_t i = 0; i < points; ++i)
         for (const std::size_t axis : {0, 1})
             residual[axis * std::size_t(pdm.stride()) + i] = numbers.uniform(-0.5f, 8.0f);
     for (const bool rigid : {true, false})
-        hash.add(pdm.solve_step(global, local.data(), weighted, residual.data(), 25.0f, rigid, scratch));
+        hash.add(pdm.solve_step(global, local.data(), weights, residual.data(), 25.0f, rigid, scratch));
 
     std::vector<float> landmarks(2 * points);
     pdm.pack(xy.data(), 2, landmarks.data());
@@ -181,19 +179,30 @@ void digest_shape(Numbers& numbers, Hash& hash) {
 }
 
 void digest_mean_shift(Numbers& numbers, Hash& hash) {
-    constexpr int window = 11, stride = 16;
-    AlignedVector<float> map(window * stride);
-    const AlignedVector<float> kernel_x = numbers.floats(stride, 0.0f, 1.0f);
-    const AlignedVector<float> kernel_y = numbers.floats(stride, 0.0f, 1.0f);
-    for (int i = 0; i < 50; ++i) {
-        for (int y = 0; y < window; ++y)
-            for (int x = 0; x < window; ++x) map[std::size_t(y * stride + x)] = numbers.uniform(0.0f, 1.0f);
-        const float dx = numbers.uniform(0.0f, 10.0f), dy = numbers.uniform(0.0f, 10.0f);
-        const WindowShift shift =
-            mean_shift(map.data(), window, stride, kernel_x.data(), kernel_y.data(), dx, dy);
-        hash.add(shift.x);
-        hash.add(shift.y);
-        hash.add(kernel_likelihood(map.data(), window, stride, dx, dy, 1.5f));
+    constexpr int window = 11, stride = 16, landmarks = 2 * mean_shift_lanes;
+    AlignedVector<float> maps(landmarks * window * stride), interleaved(landmarks * kernel_size(window)),
+        kernels(landmarks * kernel_size(window));
+    for (int i = 0; i < 10; ++i) {
+        const float *map_of[landmarks], *kernel_of[landmarks];
+        float dx[landmarks], dy[landmarks], shift_x[landmarks], shift_y[landmarks];
+        for (int l = 0; l < landmarks; ++l) {
+            float* map = maps.data() + l * window * stride;
+            float* kernel = kernels.data() + l * kernel_size(window);
+            for (int y = 0; y < window; ++y)
+                for (int x = 0; x < window; ++x) map[y * stride + x] = numbers.uniform(0.0f, 1.0f);
+            dx[l] = numbers.uniform(0.0f, 10.0f);
+            dy[l] = numbers.uniform(0.0f, 10.0f);
+            mean_shift_kernel(dx[l], dy[l], -0.2f, window, kernel);
+            map_of[l] = map;
+            kernel_of[l] = kernel;
+            hash.add(kernel_likelihood(map, window, stride, dx[l], dy[l], 1.5f));
+        }
+        float* second = interleaved.data() + mean_shift_lanes * kernel_size(window);
+        interleave_maps(map_of, window, stride, interleaved.data());
+        interleave_maps(map_of + mean_shift_lanes, window, stride, second);
+        mean_shifts(MeanShiftGroups{{interleaved.data(), second}, kernel_of, dx, dy, shift_x, shift_y}, window);
+        hash.add(std::span<const float>(shift_x));
+        hash.add(std::span<const float>(shift_y));
     }
 }
 

@@ -23,7 +23,7 @@ ShapeFitter::ShapeFitter(const ShapeModel& model, const FitParameters& parameter
     for (AlignedVector<float>* buffer : {&base_, &current_, &previous_, &offsets_, &shifts_, &reference_})
         buffer->assign(size, 0.0f);
     model.pdm->prepare(pdm_scratch_);
-    modes_.resize(model.experts->scales().size() * model.experts->scales().front().views.size());
+    weights_.resize(model.experts->scales().size() * model.experts->scales().front().views.size());
 }
 
 void ShapeFitter::project(ShapeState& state) {
@@ -53,41 +53,60 @@ ShapeFitter::AdaptedParameters ShapeFitter::adapted(int scale) const {
             float(double(p.weight_factor) + 2.0 * double(p.weight_factor) * octaves)};
 }
 
-const ShapeFitter::KernelTable& ShapeFitter::kernel_table(int window, float sigma) {
+ShapeFitter::KernelTable& ShapeFitter::kernel_table(int window, float sigma) {
+    const float factor = float(-0.5 / (double(sigma) * double(sigma)));
     for (const auto& table : tables_)
-        if (table->window == window && table->sigma == sigma) return *table;
+        if (table->window == window && table->exponent_factor == factor) return *table;
     auto table = std::make_unique<KernelTable>();
     table->window = window;
-    table->sigma = sigma;
-    table->stride = padded(window);
-    table->rows.assign(std::size_t(10 * window * table->stride), 0.0f);
-    const float factor = float(-0.5 / (double(sigma) * double(sigma)));
-    for (int i = 0; i < 10 * window; ++i) {
-        const float centre = float(i) * 0.1f;
-        for (int x = 0; x < window; ++x) {
-            const float distance = centre - float(x);
-            table->rows[std::size_t(i * table->stride + x)] =
-                float(math::exp(double(factor * (distance * distance))));
-        }
-    }
+    table->exponent_factor = factor;
+    table->made.resize(std::size_t(10 * window) * std::size_t(10 * window));
+    table->rows.resize(std::size_t(10 * window));
     tables_.push_back(std::move(table));
     return *tables_.back();
 }
 
-const WeightedModes& ShapeFitter::weighted_modes(int scale, int view, float weight_factor) {
+const float* ShapeFitter::kernel_at(KernelTable& table, int column, int row) {
+    const std::size_t size = std::size_t(kernel_size(table.window)), columns = std::size_t(10 * table.window);
+    auto& kernels = table.rows[std::size_t(row)];
+    if (kernels == nullptr) kernels.reset(new float[columns * size]);
+    float* kernel = kernels.get() + std::size_t(column) * size;
+    const std::size_t index = std::size_t(row) * columns + std::size_t(column);
+    if (!table.made[index]) {
+        mean_shift_kernel(float(column) * 0.1f, float(row) * 0.1f, table.exponent_factor, table.window, kernel);
+        table.made[index] = true;
+    }
+    return kernel;
+}
+
+const LandmarkWeights& ShapeFitter::landmark_weights(int scale, int view, float weight_factor) {
     const auto& scales = model_.experts->scales();
-    auto& kept = modes_[std::size_t(scale) * scales.front().views.size() + std::size_t(view)];
-    if (kept == nullptr) {
+    LandmarkWeights& kept =
+        weights_[std::size_t(scale) * scales.front().views.size() + std::size_t(view)];
+    if (kept.values.empty()) {
         const PatchExperts::View& v = scales[std::size_t(scale)].views[std::size_t(view)];
-        AlignedVector<float> weights(std::size_t(model_.pdm->stride()), 0.0f);
+        kept.values.assign(std::size_t(model_.pdm->stride()), 0.0f);
+        kept.plain = !(weight_factor > 0.0f);
         for (int i = 0; i < model_.pdm->landmark_count(); ++i)
             if (v.visible[std::size_t(i)])
-                weights[std::size_t(i)] =
-                    weight_factor > 0.0f ? weight_factor * v.confidence[std::size_t(i)] : 1.0f;
-        kept = std::make_unique<WeightedModes>();
-        model_.pdm->prepare_weights(weights.data(), *kept);
+                kept.values[std::size_t(i)] = kept.plain ? 1.0f : weight_factor * v.confidence[std::size_t(i)];
     }
-    return *kept;
+    return kept;
+}
+
+// The response maps of the landmarks in groups of eight, as the mean shifts of all iterations read them.
+void ShapeFitter::interleave_responses(const PatchExperts::View& view) {
+    const int n = model_.pdm->landmark_count(), size = 8 * kernel_size(maps_.window);
+    const int groups = padded(n, 2 * mean_shift_lanes) / mean_shift_lanes;
+    if (interleaved_maps_.size() < std::size_t(groups * size)) interleaved_maps_.resize(std::size_t(groups * size));
+    for (int g = 0; g < groups; ++g) {
+        const float* maps[mean_shift_lanes];
+        for (int lane = 0; lane < mean_shift_lanes; ++lane) {
+            const int i = g * mean_shift_lanes + lane;
+            maps[lane] = i < n && view.visible[std::size_t(i)] ? maps_.map(i) : nullptr;
+        }
+        interleave_maps(maps, maps_.window, maps_.stride, interleaved_maps_.data() + g * size);
+    }
 }
 
 bool ShapeFitter::fit(const ViewU8& grey, const std::vector<int>& windows, ShapeState& state,
@@ -115,8 +134,10 @@ bool ShapeFitter::fit(const ViewU8& grey, const std::vector<int>& windows, Shape
                         patch_scratch_);
 
         const AdaptedParameters adapted_parameters = adapted(scale);
-        const KernelTable& table = kernel_table(window, adapted_parameters.sigma);
-        const WeightedModes& modes = weighted_modes(scale, view_index, adapted_parameters.weight_factor);
+        KernelTable& table = kernel_table(window, adapted_parameters.sigma);
+        const LandmarkWeights& weights =
+            landmark_weights(scale, view_index, adapted_parameters.weight_factor);
+        interleave_responses(view);
         ScaleTrace* trace = nullptr;
         if (traces != nullptr) {
             trace = &traces->emplace_back();
@@ -134,10 +155,10 @@ bool ShapeFitter::fit(const ViewU8& grey, const std::vector<int>& windows, Shape
                     std::copy_n(maps_.map(i) + y * maps_.stride, window,
                                 trace->responses.begin() + std::ptrdiff_t((i * window + y) * window));
         }
-        run_pass(true, table, modes, view, to_reference, to_image, adapted_parameters.regularisation, state,
+        run_pass(true, table, weights, view, to_reference, to_image, adapted_parameters.regularisation, state,
                  trace == nullptr ? nullptr : &trace->rigid);
         const bool small = state.global.scale < early_likelihood_scale;
-        run_pass(false, table, modes, view, to_reference, to_image, adapted_parameters.regularisation, state,
+        run_pass(false, table, weights, view, to_reference, to_image, adapted_parameters.regularisation, state,
                  trace == nullptr ? nullptr : &trace->nonrigid);
         const bool last = scale + 1 >= scale_count || windows[std::size_t(scale) + 1] == 0;
         if (last || small) record_likelihood(view, adapted_parameters.sigma, state);
@@ -158,7 +179,7 @@ bool ShapeFitter::has_moved() {
     return !(euclidean_norm(shifts_.data(), 2 * stride) < 0.01f);
 }
 
-void ShapeFitter::run_pass(bool rigid, const KernelTable& table, const WeightedModes& modes,
+void ShapeFitter::run_pass(bool rigid, KernelTable& table, const LandmarkWeights& weights,
                            const PatchExperts::View& view, const Similarity& to_reference,
                            const Similarity& to_image, float regularisation, ShapeState& state,
                            PassTrace* trace) {
@@ -171,9 +192,9 @@ void ShapeFitter::run_pass(bool rigid, const KernelTable& table, const WeightedM
         if (iteration > 0 && !has_moved()) break;
         previous_.swap(current_);
         window_offsets(previous_.data(), base_.data(), stride, transform, offsets_.data());
-        mean_shifts(table, view, to_image);
+        shift_landmarks(table, view, to_image);
         const std::span<const float> increment = pdm.solve_step(
-            state.global, state.local.data(), modes, shifts_.data(), regularisation, rigid, pdm_scratch_);
+            state.global, state.local.data(), weights, shifts_.data(), regularisation, rigid, pdm_scratch_);
         pdm.update(increment, state.global, state.local.data());
         pdm.clamp(state.local.data());
         if (trace != nullptr) {
@@ -185,26 +206,37 @@ void ShapeFitter::run_pass(bool rigid, const KernelTable& table, const WeightedM
     }
 }
 
-void ShapeFitter::mean_shifts(const KernelTable& table, const PatchExperts::View& view,
-                              const Similarity& to_image) {
+void ShapeFitter::shift_landmarks(KernelTable& table, const PatchExperts::View& view,
+                                  const Similarity& to_image) {
+    constexpr int lanes = 2 * mean_shift_lanes;
     const int n = model_.pdm->landmark_count(), stride = model_.pdm->stride();
+    const int group_size = mean_shift_lanes * kernel_size(table.window);
     const float highest = float(table.window) - 0.1f;
     // A position that is not a number (after a degenerate step) counts as 0, so that the table index stays
     // valid.
     const auto limited = [&](float offset) { return offset >= 0.0f ? std::min(offset, highest) : 0.0f; };
-    const auto grid_row = [&](float offset) {
-        return table.rows.data() +
-               std::size_t(std::floor(double(offset / 0.1f) + 0.5)) * std::size_t(table.stride);
-    };
+    const auto grid_index = [](float offset) { return int(std::floor(double(offset / 0.1f) + 0.5)); };
     std::fill(shifts_.begin(), shifts_.end(), 0.0f);
-    for (int i = 0; i < n; ++i) {
-        if (!view.visible[std::size_t(i)]) continue;
-        const float dx = limited(offsets_[std::size_t(i)]), dy = limited(offsets_[std::size_t(stride + i)]);
-        const WindowShift shift =
-            mean_shift(maps_.map(i), table.window, maps_.stride, grid_row(dx), grid_row(dy), dx, dy);
-        const double x = shift.x, y = shift.y;
-        shifts_[std::size_t(i)] = float(double(to_image.xx) * x + double(to_image.xy) * y);
-        shifts_[std::size_t(stride + i)] = float(double(to_image.yx) * x + double(to_image.yy) * y);
+    for (int first = 0; first < n; first += lanes) {
+        const float* kernels[lanes];
+        float dx[lanes] = {}, dy[lanes] = {}, shift_x[lanes], shift_y[lanes];
+        for (int lane = 0; lane < lanes; ++lane) {
+            const int i = first + lane;
+            if (i < n && view.visible[std::size_t(i)]) {
+                dx[lane] = limited(offsets_[std::size_t(i)]);
+                dy[lane] = limited(offsets_[std::size_t(stride + i)]);
+            }
+            kernels[lane] = kernel_at(table, grid_index(dx[lane]), grid_index(dy[lane]));
+        }
+        const float* maps = interleaved_maps_.data() + first / mean_shift_lanes * group_size;
+        mean_shifts(MeanShiftGroups{{maps, maps + group_size}, kernels, dx, dy, shift_x, shift_y}, table.window);
+        for (int lane = 0; lane < lanes; ++lane) {
+            const int i = first + lane;
+            if (i >= n || !view.visible[std::size_t(i)]) continue;
+            const double x = shift_x[lane], y = shift_y[lane];
+            shifts_[std::size_t(i)] = float(double(to_image.xx) * x + double(to_image.xy) * y);
+            shifts_[std::size_t(stride + i)] = float(double(to_image.yx) * x + double(to_image.yy) * y);
+        }
     }
 }
 

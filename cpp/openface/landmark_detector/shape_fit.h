@@ -72,24 +72,27 @@ class ShapeFitter {
     const FitParameters& parameters() const { return parameters_; }
 
   private:
+    // Mean shift kernels centred at the points of a grid with step 0.1, each made when first asked for.
     struct KernelTable {
         int window = 0;
-        float sigma = 0.0f;
-        int stride = 0;
-        AlignedVector<float> rows;  // 10 * window rows: one factor of the kernel centred at row * 0.1
+        float exponent_factor = 0.0f;
+        std::vector<bool> made;                       // 10 * window rows and columns
+        std::vector<std::unique_ptr<float[]>> rows;  // kernel_size(window) floats per column
     };
     struct AdaptedParameters {
         float regularisation, sigma, weight_factor;
     };
 
     AdaptedParameters adapted(int scale) const;
-    const KernelTable& kernel_table(int window, float sigma);
-    const WeightedModes& weighted_modes(int scale, int view, float weight_factor);
-    void run_pass(bool rigid, const KernelTable& table, const WeightedModes& modes,
+    KernelTable& kernel_table(int window, float sigma);
+    static const float* kernel_at(KernelTable& table, int column, int row);
+    const LandmarkWeights& landmark_weights(int scale, int view, float weight_factor);
+    void interleave_responses(const PatchExperts::View& view);
+    void run_pass(bool rigid, KernelTable& table, const LandmarkWeights& weights,
                   const PatchExperts::View& view, const Similarity& to_reference, const Similarity& to_image,
                   float regularisation, ShapeState& state, PassTrace* trace);
     bool has_moved();
-    void mean_shifts(const KernelTable& table, const PatchExperts::View& view, const Similarity& to_image);
+    void shift_landmarks(KernelTable& table, const PatchExperts::View& view, const Similarity& to_image);
     void record_likelihood(const PatchExperts::View& view, float sigma, ShapeState& state);
 
     const ShapeModel& model_;
@@ -101,7 +104,8 @@ class ShapeFitter {
     AlignedVector<float> base_, current_, previous_, offsets_, shifts_, reference_;  // 2 * stride each
     std::vector<float> packed_;                                                      // 2n
     std::vector<std::unique_ptr<KernelTable>> tables_;
-    std::vector<std::unique_ptr<WeightedModes>> modes_;  // scale x view
+    std::vector<LandmarkWeights> weights_;   // scale x view
+    AlignedVector<float> interleaved_maps_;  // see interleave_maps
 };
 
 }  // namespace openface

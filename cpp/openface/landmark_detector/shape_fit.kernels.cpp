@@ -16,25 +16,62 @@ void window_offsets(const float* current, const float* base, int stride, const W
     }
 }
 
-// The kernel exp(-(x^2 + y^2) / 2s^2) is a product of one factor per row and one per column.
-WindowShift mean_shift(const float* map, int window, int stride, const float* kernel_x, const float* kernel_y,
-                       float dx, float dy) {
-    F8 total = zero(), total_x = zero(), total_y = zero();
-    for (int x = 0; x < window; x += 8) {
-        F8 column = zero(), column_y = zero();
-        for (int y = 0; y < window; ++y) {
-            const F8 k = load(map + y * stride + x) * broadcast(kernel_y[y]);
-            column = column + k;
-            column_y = fma(k, broadcast(float(y)), column_y);
+void interleave_maps(const float* const* maps, int window, int stride, float* interleaved) {
+    for (int y = 0; y < window; ++y)
+        for (int x = 0; x < window; x += 8) {
+            F8 rows[8];
+            for (int lane = 0; lane < 8; ++lane)
+                rows[lane] = maps[lane] == nullptr ? zero() : load(maps[lane] + y * stride + x);
+            transpose(rows);
+            float* out = interleaved + (y * window + x) * 8;
+            for (int i = 0; i < 8 && x + i < window; ++i) store(out + 8 * i, rows[i]);
         }
-        const F8 kx = load(kernel_x + x);
-        const F8 weighted = column * kx;
-        total = total + weighted;
-        total_x = fma(weighted, to_float(iota() + x), total_x);
-        total_y = fma(column_y, kx, total_y);
+    for (int i = window * window; i < kernel_size(window); ++i) store(interleaved + 8 * i, zero());
+}
+
+void mean_shift_kernel(float x, float y, float a, int window, float* kernel) {
+    const int count = window * window;
+    float exponents[8];
+    for (int first = 0; first < count; first += 8) {
+        for (int i = 0; i < 8; ++i) {
+            const int position = first + i < count ? first + i : count - 1;
+            const float right = x - float(position % window), down = y - float(position / window);
+            exponents[i] = a * fma(right, right, down * down);
+        }
+        store(kernel + first, to_float(exp(to_double(load(exponents)))));
     }
-    const float mass = sum(total);
-    return {sum(total_x) / mass - dx, sum(total_y) / mass - dy};
+}
+
+void mean_shifts(const MeanShiftGroups& groups, int window) {
+    F8 total[2], total_x[2], total_y[2];
+    for (int g = 0; g < 2; ++g) total[g] = total_x[g] = total_y[g] = zero();
+    const int count = window * window;
+    int column = 0, row = 0;
+    for (int first = 0; first < count; first += 8) {
+        F8 kernels[2][8];
+        for (int g = 0; g < 2; ++g) {
+            for (int lane = 0; lane < 8; ++lane) kernels[g][lane] = load(groups.kernels[8 * g + lane] + first);
+            transpose(kernels[g]);
+        }
+        const int here = count - first < 8 ? count - first : 8;
+        for (int i = 0; i < here; ++i) {
+            const F8 x = broadcast(float(column)), y = broadcast(float(row));
+            for (int g = 0; g < 2; ++g) {
+                const F8 k = load(groups.maps[g] + (first + i) * 8) * kernels[g][i];
+                total[g] = total[g] + k;
+                total_x[g] = fma(k, x, total_x[g]);
+                total_y[g] = fma(k, y, total_y[g]);
+            }
+            if (++column == window) {
+                column = 0;
+                ++row;
+            }
+        }
+    }
+    for (int g = 0; g < 2; ++g) {
+        store(groups.shift_x + 8 * g, total_x[g] / total[g] - load(groups.dx + 8 * g));
+        store(groups.shift_y + 8 * g, total_y[g] / total[g] - load(groups.dy + 8 * g));
+    }
 }
 
 float kernel_likelihood(const float* map, int window, int stride, float dx, float dy, float sigma) {

@@ -17,15 +17,10 @@ struct Extent {
     float low_x, high_x, low_y, high_y;
 };
 
-Extent extent(const float* x, const float* y, const float* present, int count) {
+Extent extent(const float* x, const float* y, int count) {
     Extent e{0, 0, 0, 0};
-    bool first = true;
     for (int i = 0; i < count; ++i) {
-        if (present != nullptr && present[i] == 0.0f) continue;
-        if (first) {
-            e = {x[i], x[i], y[i], y[i]};
-            first = false;
-        }
+        if (i == 0) e = {x[0], x[0], y[0], y[0]};
         e.low_x = std::min(e.low_x, x[i]);
         e.high_x = std::max(e.high_x, x[i]);
         e.low_y = std::min(e.low_y, y[i]);
@@ -78,14 +73,42 @@ Pdm::Pdm(const std::filesystem::path& path, const Matrix<double>& mean, const Ma
                 modes_[std::size_t((k * 3 + axis) * stride_ + i)] = float(modes(row, k));
         }
     eigenvalues_.assign(std::size_t(mode_stride_), 1.0f);
-    inverse_eigenvalues_.assign(std::size_t(mode_stride_), 0.0f);
     limits_.assign(std::size_t(mode_stride_), 0.0f);
     for (int k = 0; k < m_; ++k) {
         const float value = float(eigenvalues.data[std::size_t(k)]);
         eigenvalues_[std::size_t(k)] = value;
-        inverse_eigenvalues_[std::size_t(k)] = 1.0f / value;
         limits_[std::size_t(k)] = float(3.0 * std::sqrt(double(value)));
     }
+    lay_out_modes();
+}
+
+void Pdm::lay_out_modes() {
+    modes_by_landmark_.assign(std::size_t(3 * stride_) * std::size_t(mode_stride_), 0.0f);
+    for (int row = 0; row < 3 * stride_; ++row)
+        for (int k = 0; k < m_; ++k)
+            modes_by_landmark_[std::size_t(row) * std::size_t(mode_stride_) + std::size_t(k)] =
+                modes_[std::size_t(k) * mean_.size() + std::size_t(row)];
+}
+
+std::shared_ptr<const Pdm> Pdm::with_landmarks(const std::vector<int>& chosen) const {
+    const std::shared_ptr<Pdm> reduced(new Pdm);
+    reduced->n_ = int(chosen.size());
+    reduced->m_ = m_;
+    reduced->stride_ = padded(reduced->n_);
+    reduced->mode_stride_ = mode_stride_;
+    reduced->mean_.assign(std::size_t(3 * reduced->stride_), 0.0f);
+    reduced->modes_.assign(std::size_t(m_) * reduced->mean_.size(), 0.0f);
+    for (int axis = 0; axis < 3; ++axis)
+        for (int i = 0; i < reduced->n_; ++i) {
+            const int from = chosen[std::size_t(i)], to = axis * reduced->stride_ + i;
+            reduced->mean_[std::size_t(to)] = mean(axis)[from];
+            for (int k = 0; k < m_; ++k)
+                reduced->modes_[std::size_t(k) * reduced->mean_.size() + std::size_t(to)] = mode(k, axis)[from];
+        }
+    reduced->eigenvalues_ = eigenvalues_;
+    reduced->limits_ = limits_;
+    reduced->lay_out_modes();
+    return reduced;
 }
 
 void Pdm::shape3d(const float* local, float* xyz) const {
@@ -98,15 +121,16 @@ void Pdm::project(const GlobalParameters& g, const float* xyz, float* xy) const 
 }
 
 void Pdm::prepare(PdmScratch& scratch) const {
-    const std::size_t stride = std::size_t(stride_);
-    const std::size_t height = std::size_t(padded(6 + m_) + 8);
-    if (scratch.shape3d.size() < 3 * stride) scratch.shape3d.resize(3 * stride);
-    if (scratch.columns.size() < 24 * stride) scratch.columns.resize(24 * stride);
-    if (scratch.hessian.size() < (6 + std::size_t(m_)) * height + 8)
-        scratch.hessian.resize((6 + std::size_t(m_)) * height + 8);
-    if (scratch.factor.size() < 2 * (6 + std::size_t(m_)) * height)
-        scratch.factor.resize(2 * (6 + std::size_t(m_)) * height);
-    if (scratch.increment.size() < height) scratch.increment.resize(height);
+    const auto grow = [](AlignedVector<float>& buffer, std::size_t size) {
+        if (buffer.size() < size) buffer.resize(size);
+    };
+    const std::size_t width = std::size_t(padded(6 + m_));
+    grow(scratch.shape3d, std::size_t(3 * stride_));
+    grow(scratch.jacobian, std::size_t(2 * n_) * width + 8);
+    grow(scratch.weighted, std::size_t(2 * n_) * width + 8);
+    grow(scratch.hessian, width * width);
+    grow(scratch.factor, 2 * width * width);
+    grow(scratch.increment, width + 8);
 }
 
 void Pdm::shape2d(const GlobalParameters& global, const float* local, float* xy, PdmScratch& scratch) const {
@@ -121,12 +145,12 @@ GlobalParameters Pdm::global_from_box(const Box& box, const float* local, float 
     float* xyz = scratch.shape3d.data();
     shape3d(local, xyz);
     const Matrix3 r = rotation_from_euler(rx, ry, rz);
-    float* turned = scratch.columns.data();
+    float* turned = scratch.jacobian.data();
     for (int axis = 0; axis < 2; ++axis)
         for (int i = 0; i < n_; ++i)
             turned[axis * stride_ + i] = (r[axis * 3] * xyz[i] + r[axis * 3 + 1] * xyz[stride_ + i]) +
                                          r[axis * 3 + 2] * xyz[2 * stride_ + i];
-    const Extent e = extent(turned, turned + stride_, nullptr, n_);
+    const Extent e = extent(turned, turned + stride_, n_);
     GlobalParameters g;
     g.scale = (box.width / (e.high_x - e.low_x) + box.height / (e.high_y - e.low_y)) / 2.0f;
     g.rx = rx;
@@ -157,57 +181,77 @@ void Pdm::update(std::span<const float> increment, GlobalParameters& g, float* l
     for (std::size_t k = 6; k < increment.size(); ++k) local[k - 6] += increment[k];
 }
 
-void Pdm::prepare_weights(const float* weights, WeightedModes& modes) const {
-    modes.weights.assign(weights, weights + stride_);
-    modes.gram.resize(std::size_t(6 * m_ * mode_stride_));
-    pdm_gram(modes_.data(), modes.weights.data(), m_, stride_, mode_stride_, modes.gram.data());
-}
-
 std::span<const float> Pdm::solve_step(const GlobalParameters& g, const float* local,
-                                       const WeightedModes& modes, const float* residual,
+                                       const LandmarkWeights& weights, const float* residual,
                                        float regularisation, bool rigid, PdmScratch& scratch) const {
-    const int size = rigid ? 6 : 6 + m_;
-    const int height = padded(6 + m_) + 8;
+    const int size = rigid ? 6 : 6 + m_, width = padded(size);
     const Matrix3 rotation = rotation_from_euler(g.rx, g.ry, g.rz);
+    const float* jacobian = scratch.jacobian.data();
+    const float* weighted = jacobian;
     float* hessian = scratch.hessian.data();
     float* x = scratch.increment.data();
-    pdm_normal_equations(scratch.shape3d.data(), modes_.data(), modes.weights.data(), modes.gram.data(),
-                         residual, rotation.data(), g.scale, m_, stride_, mode_stride_, rigid, height,
-                         scratch.columns.data(), hessian, x);
+    pdm_jacobian(JacobianInput{scratch.shape3d.data(), modes_by_landmark_.data(), weights.values.data(), rotation.data(),
+                  g.scale, n_, stride_, mode_stride_, rigid},
+                 width, scratch.jacobian.data());
+    if (!weights.plain) {
+        pdm_weight_jacobian(jacobian, weights.values.data(), n_, width, scratch.weighted.data());
+        weighted = scratch.weighted.data();
+    }
+    pdm_hessian(weighted, jacobian, 2 * n_, size, width, hessian);
+    pdm_gradient(weighted, residual, n_, stride_, size, width, x);
     for (int k = 6; k < size; ++k) {
         const float strength = regularisation / eigenvalues_[std::size_t(k - 6)];
-        hessian[k * height + k] += strength;
+        hessian[k * width + k] += strength;
         x[k] = float(double(x[k]) - double(strength) * double(local[k - 6]));
     }
-    if (!solve_cholesky(hessian, size, height, scratch.factor.data(), x)) std::fill(x, x + size, 0.0f);
+    if (!solve_cholesky(hessian, size, width, scratch.factor.data(), x)) std::fill(x, x + size, 0.0f);
     return {x, std::size_t(size)};
 }
 
 void Pdm::fit_to_landmarks(const float* landmarks, GlobalParameters& g, float* local,
                            PdmFitScratch& scratch) const {
-    prepare(scratch.pdm);
-    const std::size_t points = 2 * std::size_t(stride_);
-    scratch.target.resize(points);
-    scratch.shape.resize(points);
-    scratch.residual.resize(points);
-    unpack(landmarks, 2, scratch.target.data());
-
-    // A landmark takes part unless its x is exactly 0. The Gram matrices of the latest set are kept.
-    float* present = scratch.residual.data();
-    bool same = scratch.owner == this;
-    for (int i = 0; i < stride_; ++i) {
-        present[i] = i < n_ && landmarks[i] != 0.0f ? 1.0f : 0.0f;
-        same = same && scratch.modes.weights[std::size_t(i)] == present[i];
-    }
+    // A landmark takes part unless its x is exactly 0.
+    const auto takes_part = [landmarks](int i) { return landmarks[i] != 0.0f; };
+    const bool same = scratch.owner == this && [&] {
+        std::size_t next = 0;
+        for (int i = 0; i < n_; ++i)
+            if (takes_part(i) && (next == scratch.present.size() || scratch.present[next++] != i)) return false;
+        return next == scratch.present.size();
+    }();
     if (!same) {
-        prepare_weights(present, scratch.modes);
+        scratch.present.clear();
+        for (int i = 0; i < n_; ++i)
+            if (takes_part(i)) scratch.present.push_back(i);
+        scratch.reduced = int(scratch.present.size()) == n_ ? nullptr : with_landmarks(scratch.present);
         scratch.owner = this;
     }
-    const float* weights = scratch.modes.weights.data();
+    const Pdm& model = scratch.reduced == nullptr ? *this : *scratch.reduced;
+    const std::size_t stride = std::size_t(model.stride_);
+    scratch.target.assign(2 * stride, 0.0f);
+    for (std::size_t i = 0; i < scratch.present.size(); ++i) {
+        scratch.target[i] = landmarks[scratch.present[i]];
+        scratch.target[stride + i] = landmarks[n_ + scratch.present[i]];
+    }
+    model.fit_to_present_landmarks(g, local, scratch);
+}
+
+// Models of few points are evaluated in double throughout, others from the projection on (section 9.3, item
+// 12).
+void Pdm::shape_of_fit(const GlobalParameters& g, const float* xyz, float* xy) const {
+    const Matrix3 rotation = rotation_from_euler(g.rx, g.ry, g.rz);
+    pdm_project_in_double(xyz, stride_, rotation.data(), g.scale, g.tx, g.ty, xy);
+}
+
+void Pdm::fit_to_present_landmarks(GlobalParameters& g, float* local, PdmFitScratch& scratch) const {
+    prepare(scratch.pdm);
+    scratch.shape.resize(2 * std::size_t(stride_));
+    scratch.measured.resize(3 * std::size_t(stride_));
+    scratch.residual.resize(2 * std::size_t(stride_));
+    scratch.weights.values.assign(std::size_t(stride_), 1.0f);
 
     const float* target = scratch.target.data();
-    const Extent box = extent(target, target + stride_, weights, n_);
-    const Extent mean_box = extent(mean(0), mean(1), weights, n_);
+    const Extent box = extent(target, target + stride_, n_);
+    const Extent mean_box = extent(mean(0), mean(1), n_);
     g = GlobalParameters{};
     g.scale = ((box.high_x - box.low_x) / (mean_box.high_x - mean_box.low_x) +
                (box.high_y - box.low_y) / (mean_box.high_y - mean_box.low_y)) /
@@ -219,29 +263,38 @@ void Pdm::fit_to_landmarks(const float* landmarks, GlobalParameters& g, float* l
     float* xyz = scratch.pdm.shape3d.data();
     float* shape = scratch.shape.data();
     const auto residual_norm = [&] {
-        project(g, xyz, shape);
         for (int axis = 0; axis < 2; ++axis)
             for (int i = 0; i < stride_; ++i) {
                 const int j = axis * stride_ + i;
-                scratch.residual[std::size_t(j)] = weights[i] * (target[j] - shape[j]);
+                scratch.residual[std::size_t(j)] = i < n_ ? target[j] - shape[j] : 0.0f;
             }
         return euclidean_norm(scratch.residual.data(), 2 * stride_);
     };
-    shape3d(local, xyz);
+    // The 3D shape whose projection is compared with the landmarks; that of the Jacobian is always in float.
+    const bool few_points = 3 * n_ < 100;
+    float* measured = few_points ? scratch.measured.data() : xyz;
+    const auto form = [&] {
+        shape3d(local, xyz);
+        if (few_points) pdm_shape3d_in_double(mean_.data(), modes_.data(), local, m_, stride_, measured);
+    };
+    form();
+    project(g, xyz, shape);
     float old_error = residual_norm();
     int strikes = 0;
     float step[6 + most_modes];
     for (int iteration = 0; iteration < 1000 && strikes < 3; ++iteration) {
+        shape_of_fit(g, measured, shape);
+        residual_norm();
         const std::span<const float> solution =
-            solve_step(g, local, scratch.modes, scratch.residual.data(), 1.0f, false, scratch.pdm);
+            solve_step(g, local, scratch.weights, scratch.residual.data(), 1.0f, false, scratch.pdm);
         for (std::size_t k = 0; k < solution.size(); ++k) step[k] = 0.75f * solution[k];
         update({step, solution.size()}, g, local);
         // The reference measures the new pose with the old form; only the next iteration sees both.
+        shape_of_fit(g, measured, shape);
         const float error = residual_norm();
         if (0.999 * double(old_error) < double(error)) ++strikes;
         old_error = error;
-        shape3d(local, xyz);
-        residual_norm();
+        form();
     }
 }
 

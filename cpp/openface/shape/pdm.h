@@ -19,30 +19,32 @@ namespace openface {
 
 class Pdm;
 
-// The parts of V^T W V that don't change while weights stay the same, and the weights themselves. Six
-// symmetric m x m matrices (xx, yy, zz, xy + yx, xz + zx, yz + zy), with which the Hessian of the modes is a
-// sum of six terms at any pose: the 2n x m Jacobian never has to be formed.
-struct WeightedModes {
-    AlignedVector<float> weights;  // stride() floats, 0 for landmarks that don't take part
-    AlignedVector<float> gram;     // 6 x m rows of mode_stride()
+// What a landmark counts in the normal equations.
+struct LandmarkWeights {
+    AlignedVector<float> values;  // stride() floats, 0 for landmarks that don't take part
+    bool plain = true;            // all are 0 or 1
 };
 
 // Working memory of one fit; sized by Pdm::prepare and reused.
 struct PdmScratch {
-    AlignedVector<float> shape3d;  // 3 * stride
-    AlignedVector<float> columns;  // see pdm.kernels.cpp
-    AlignedVector<float> hessian;  // (6 + m) columns of a padded height
-    AlignedVector<double> factor;  // see solve_cholesky
+    AlignedVector<float> shape3d;   // 3 * stride
+    AlignedVector<float> jacobian;  // see pdm_jacobian
+    AlignedVector<float> weighted;  // the Jacobian times the weights, unless they are plain
+    AlignedVector<float> hessian;   // (6 + m) rows
+    AlignedVector<float> factor;    // see solve_cholesky
     AlignedVector<float> increment;
 };
 
-// Working memory of Pdm::fit_to_landmarks, with the weights of the latest set of missing landmarks.
+// Working memory of Pdm::fit_to_landmarks. A model without the landmarks that were missing last time is kept.
 struct PdmFitScratch {
     PdmScratch pdm;
-    WeightedModes modes;
     AlignedVector<float> target;    // 2 * stride
     AlignedVector<float> shape;     // 2 * stride
+    AlignedVector<float> measured;  // 3 * stride
     AlignedVector<float> residual;  // 2 * stride
+    LandmarkWeights weights;
+    std::vector<int> present;
+    std::shared_ptr<const Pdm> reduced;
     const Pdm* owner = nullptr;
 };
 
@@ -81,8 +83,6 @@ class Pdm {
     // Adds an increment of 6 or 6 + m values: the rotation part turns, the others add (section 3.5).
     void update(std::span<const float> increment, GlobalParameters& global, float* local) const;
 
-    // The six m x m matrices for the given weights (stride() floats).
-    void prepare_weights(const float* weights, WeightedModes& modes) const;
     void prepare(PdmScratch& scratch) const;
 
     // Solves (J^T W J + L) increment = J^T W r - (L q) at the parameters whose 3D shape is in the scratch; r
@@ -91,8 +91,8 @@ class Pdm {
     // (`rigid`) only the first six unknowns. The result stays in the scratch: 6 or 6 + m values, all zero
     // when the matrix is not positive definite (section 5.5).
     std::span<const float> solve_step(const GlobalParameters& global, const float* local,
-                                      const WeightedModes& modes, const float* residual, float regularisation,
-                                      bool rigid, PdmScratch& scratch) const;
+                                      const LandmarkWeights& weights, const float* residual,
+                                      float regularisation, bool rigid, PdmScratch& scratch) const;
 
     // Fits the model to 2D landmarks (2n: x of all, then y; x exactly 0 marks a missing one), starting from
     // the mean shape without rotation (section 3.7). Writes the global and the m local parameters.
@@ -104,14 +104,22 @@ class Pdm {
     void unpack(const float* packed, int axes, float* padded_points) const;
 
   private:
+    Pdm() = default;
+    // The same model with some of its landmarks only.
+    std::shared_ptr<const Pdm> with_landmarks(const std::vector<int>& chosen) const;
+    void lay_out_modes();
+    // 3D and 2D shape in the arithmetic of the fit to landmarks (section 9.3, item 12).
+    void shape_of_fit(const GlobalParameters& global, const float* xyz, float* xy) const;
+    void fit_to_present_landmarks(GlobalParameters& global, float* local, PdmFitScratch& scratch) const;
+
     int n_ = 0;
     int m_ = 0;
     int stride_ = 0;
     int mode_stride_ = 0;
     AlignedVector<float> mean_;   // 3 x stride
     AlignedVector<float> modes_;  // m x 3 x stride
+    AlignedVector<float> modes_by_landmark_;  // 3 x stride rows of mode_stride
     AlignedVector<float> eigenvalues_;
-    AlignedVector<float> inverse_eigenvalues_;
     AlignedVector<float> limits_;
 };
 

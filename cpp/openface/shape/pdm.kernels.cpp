@@ -36,231 +36,336 @@ void pdm_project(const float* xyz, int stride, const float* rotation, float scal
     }
 }
 
-void pdm_gram(const float* modes, const float* weights, int mode_count, int stride, int mode_stride,
-              float* gram) {
-    static constexpr int first[6] = {0, 1, 2, 0, 0, 1}, second[6] = {0, 1, 2, 1, 2, 2};
-    for (int pair = 0; pair < 6; ++pair)
-        for (int k = 0; k < mode_count; ++k) {
-            float* row = gram + (pair * mode_count + k) * mode_stride;
-            for (int l = 0; l < mode_stride; ++l) row[l] = 0.0f;
-            for (int l = 0; l < mode_count; ++l) {
-                const float* va_k = modes + (k * 3 + first[pair]) * stride;
-                const float* vb_l = modes + (l * 3 + second[pair]) * stride;
-                const float* vb_k = modes + (k * 3 + second[pair]) * stride;
-                const float* va_l = modes + (l * 3 + first[pair]) * stride;
-                D8 total = D8{};
-                for (int i = 0; i < stride; i += 8) {
-                    const D8 w = to_double(load(weights + i));
-                    D8 product = to_double(load(va_k + i)) * to_double(load(vb_l + i));
-                    if (pair >= 3) product += to_double(load(vb_k + i)) * to_double(load(va_l + i));
-                    total += w * product;
-                }
-                row[l] = float(sum(total));
-            }
+void pdm_shape3d_in_double(const float* mean, const float* modes, const float* local, int mode_count,
+                           int stride, float* xyz) {
+    const int length = 3 * stride;
+    for (int i = 0; i < length; i += 8) {
+        D8 total = to_double(load(mean + i));
+        for (int k = 0; k < mode_count; ++k)
+            total += to_double(load(modes + k * length + i)) * broadcast8d(double(local[k]));
+        store(xyz + i, to_float(total));
+    }
+}
+
+void pdm_project_in_double(const float* xyz, int stride, const float* rotation, float scale, float tx,
+                           float ty, float* xy) {
+    const D8 s = broadcast8d(double(scale));
+    for (int axis = 0; axis < 2; ++axis) {
+        const D8 r1 = broadcast8d(double(rotation[axis * 3])), r2 = broadcast8d(double(rotation[axis * 3 + 1])),
+                 r3 = broadcast8d(double(rotation[axis * 3 + 2]));
+        const F8 t = broadcast(axis == 0 ? tx : ty);
+        for (int i = 0; i < stride; i += 8) {
+            const D8 x = to_double(load(xyz + i)), y = to_double(load(xyz + stride + i)),
+                     z = to_double(load(xyz + 2 * stride + i));
+            store(xy + axis * stride + i, to_float(s * (r1 * x + r2 * y + r3 * z)) + t);
         }
+    }
 }
 
 namespace {
 
-// What a landmark's x and y derivatives are, per global parameter (the columns of section 3.4), times its
-// weight.
-struct RigidColumns {
-    F8 x[4], y[4];  // scale and three rotations; the translations are 1 and 0
+OPENFACE_INLINE void write_mode_derivatives(const JacobianInput& in, int landmark, F8 r1, F8 r2, F8 r3, F8 s,
+                                            float* out) {
+    const float* vx = in.modes_by_landmark + landmark * in.mode_stride;
+    const float* vy = vx + in.stride * in.mode_stride;
+    const float* vz = vy + in.stride * in.mode_stride;
+    for (int k = 0; k < in.mode_stride; k += 8)
+        store(out + k, s * fma(r3, load(vz + k), fma(r1, load(vx + k), r2 * load(vy + k))));
+}
+
+}  // namespace
+
+void pdm_jacobian(const JacobianInput& in, int row_stride, float* jacobian) {
+    const F8 s = broadcast(in.scale), one = broadcast(1.0f);
+    const int n = in.landmark_count;
+    for (int axis = 0; axis < 2; ++axis) {
+        const F8 r1 = broadcast(in.rotation[axis * 3]), r2 = broadcast(in.rotation[axis * 3 + 1]),
+                 r3 = broadcast(in.rotation[axis * 3 + 2]);
+        for (int first = 0; first < n; first += 8) {
+            const F8 x = load(in.xyz + first), y = load(in.xyz + in.stride + first),
+                     z = load(in.xyz + 2 * in.stride + first);
+            F8 rigid[8] = {fma(z, r3, fma(x, r1, y * r2)),
+                           s * fma(y, r3, -(z * r2)),
+                           (-s) * fma(x, r3, -(z * r1)),
+                           s * fma(x, r2, -(y * r1)),
+                           axis == 0 ? one : zero(),
+                           axis == 0 ? zero() : one,
+                           zero(),
+                           zero()};
+            transpose(rigid);
+            // Whole vectors of modes reach into the next row, which is written later.
+            float* row = jacobian + (axis * n + first) * row_stride;
+            for (int i = 0; i < 8 && first + i < n; ++i, row += row_stride) {
+                if (in.weights[first + i] == 0.0f) {
+                    for (int k = 0; k < row_stride; k += 8) store(row + k, zero());
+                    continue;
+                }
+                store(row, rigid[i]);
+                if (!in.rigid) write_mode_derivatives(in, first + i, r1, r2, r3, s, row + 6);
+            }
+        }
+    }
+}
+
+void pdm_weight_jacobian(const float* jacobian, const float* weights, int landmark_count, int row_stride,
+                         float* weighted) {
+    for (int row = 0; row < 2 * landmark_count; ++row) {
+        const F8 w = broadcast(weights[row < landmark_count ? row : row - landmark_count]);
+        for (int k = 0; k < row_stride; k += 8)
+            store(weighted + row * row_stride + k, load(jacobian + row * row_stride + k) * w);
+    }
+}
+
+namespace {
+
+// The reference's matrix product sums some blocks of columns over even and odd rows apart ("I-order" in
+// section 9.3, item 11). Which, was found for the sizes of the published models; a row of its table is six
+// rows of the matrix, a block eight columns.
+bool sums_even_and_odd_apart(int size, int row, int block) {
+    const bool even_group = row / 6 % 2 == 0;
+    switch (size) {
+        case 40:
+            return row >= 36 || block == (even_group ? 0 : 4);
+        case 38:
+            return row < 36 && even_group && (block == 0 || block == 3);
+        case 29:
+            return row < 24 ? block == (even_group ? 0 : 2) : row < 28 && block < 3;
+        case 16:
+            return even_group;
+        default:
+            return false;
+    }
+}
+
+OPENFACE_INLINE void load_into(F8& v, const float* p) {
+    v = load(p);
+}
+OPENFACE_INLINE void load_into(F16& v, const float* p) {
+    v = load16(p);
+}
+OPENFACE_INLINE void broadcast_into(F8& v, float x) {
+    v = broadcast(x);
+}
+OPENFACE_INLINE void broadcast_into(F16& v, float x) {
+    v = broadcast16(x);
+}
+
+struct Product {
+    const float* weighted;  // from the block's first row of the matrix on
+    const float* jacobian;  // from its first column on
+    int row_count;
+    int row_stride;
+    float* hessian;
 };
 
-OPENFACE_INLINE RigidColumns rigid_columns(const float* xyz, int stride, int i, const float* r, F8 s) {
-    const F8 x = load(xyz + i), y = load(xyz + stride + i), z = load(xyz + 2 * stride + i);
-    RigidColumns c;
-    for (int axis = 0; axis < 2; ++axis) {
-        const F8 r1 = broadcast(r[axis * 3]), r2 = broadcast(r[axis * 3 + 1]),
-                 r3 = broadcast(r[axis * 3 + 2]);
-        F8* out = axis == 0 ? c.x : c.y;
-        out[0] = fma(z, r3, fma(x, r1, y * r2));
-        out[1] = s * fma(y, r3, -(z * r2));
-        out[2] = (-s) * fma(x, r3, -(z * r1));
-        out[3] = s * fma(x, r2, -(y * r1));
+// R rows x V vectors of the product, one chain of fused multiply-adds each.
+template <class Lanes, int R, int V>
+OPENFACE_INLINE void multiply_in_sequence(const Product& p) {
+    constexpr int width = int(sizeof(Lanes) / sizeof(float));
+    Lanes total[R][V];
+    for (int r = 0; r < R; ++r)
+        for (int v = 0; v < V; ++v) broadcast_into(total[r][v], 0.0f);
+    const float* left = p.weighted;
+    const float* right = p.jacobian;
+    for (int k = 0; k < p.row_count; ++k, left += p.row_stride, right += p.row_stride) {
+        Lanes c[V];
+        for (int v = 0; v < V; ++v) load_into(c[v], right + v * width);
+        for (int r = 0; r < R; ++r) {
+            Lanes w;
+            broadcast_into(w, left[r]);
+            for (int v = 0; v < V; ++v) total[r][v] = fma(w, c[v], total[r][v]);
+        }
     }
-    return c;
+    for (int r = 0; r < R; ++r)
+        for (int v = 0; v < V; ++v) store(p.hessian + r * p.row_stride + v * width, total[r][v]);
+}
+
+// The same with a chain for even and one for odd rows of the factors; what is left after a multiple of eight
+// goes to the first.
+template <class Lanes, int R>
+OPENFACE_INLINE void multiply_even_and_odd(const Product& p) {
+    Lanes even[R], odd[R];
+    for (int r = 0; r < R; ++r) {
+        broadcast_into(even[r], 0.0f);
+        broadcast_into(odd[r], 0.0f);
+    }
+    const float* left = p.weighted;
+    const float* right = p.jacobian;
+    const int paired = p.row_count / 8 * 8;
+    for (int k = 0; k < paired; k += 2, left += 2 * p.row_stride, right += 2 * p.row_stride) {
+        Lanes c0, c1, w0, w1;
+        load_into(c0, right);
+        load_into(c1, right + p.row_stride);
+        for (int r = 0; r < R; ++r) {
+            broadcast_into(w0, left[r]);
+            broadcast_into(w1, left[p.row_stride + r]);
+            even[r] = fma(w0, c0, even[r]);
+            odd[r] = fma(w1, c1, odd[r]);
+        }
+    }
+    for (int k = paired; k < p.row_count; ++k, left += p.row_stride, right += p.row_stride) {
+        Lanes c, w;
+        load_into(c, right);
+        for (int r = 0; r < R; ++r) {
+            broadcast_into(w, left[r]);
+            even[r] = fma(w, c, even[r]);
+        }
+    }
+    for (int r = 0; r < R; ++r) store(p.hessian + r * p.row_stride, even[r] + odd[r]);
+}
+
+// R rows of the matrix, blocks of columns as far as the diagonal needs them.
+template <int R>
+OPENFACE_INLINE void multiply_rows(const float* weighted, const float* jacobian, int row_count, int size,
+                                   int row_stride, int row, float* hessian) {
+    const int blocks = (row + R + 7) / 8;
+    for (int block = 0; block < blocks;) {
+        const bool apart = sums_even_and_odd_apart(size, row, block);
+        int alike = 1;
+        while (block + alike < blocks && sums_even_and_odd_apart(size, row, block + alike) == apart) ++alike;
+        const Product product{weighted + row, jacobian + 8 * block, row_count, row_stride,
+                              hessian + row * row_stride + 8 * block};
+        if (apart) {
+#if defined(OPENFACE_ISA_AVX512)
+            if (alike >= 2) {
+                multiply_even_and_odd<F16, R>(product);
+                block += 2;
+                continue;
+            }
+#endif
+            multiply_even_and_odd<F8, R>(product);
+            block += 1;
+            continue;
+        }
+#if defined(OPENFACE_ISA_AVX512)
+        if (alike >= 4) {
+            multiply_in_sequence<F16, R, 2>(product);
+            block += 4;
+            continue;
+        }
+#endif
+        if (alike >= 2) {
+            multiply_in_sequence<F16, R, 1>(product);
+            block += 2;
+        } else {
+            multiply_in_sequence<F8, R, 1>(product);
+            block += 1;
+        }
+    }
 }
 
 }  // namespace
 
-void pdm_normal_equations(const float* xyz, const float* modes, const float* weights, const float* gram,
-                          const float* residual, const float* r, float scale, int mode_count, int stride,
-                          int mode_stride, bool rigid, int height, float* columns, float* hessian,
-                          float* gradient) {
-    const F8 s = broadcast(scale);
+void pdm_hessian(const float* weighted, const float* jacobian, int row_count, int size, int row_stride,
+                 float* hessian) {
+    int row = 0;
+    for (; row + 6 <= size; row += 6)
+        multiply_rows<6>(weighted, jacobian, row_count, size, row_stride, row, hessian);
+    if (row + 4 <= size) {
+        multiply_rows<4>(weighted, jacobian, row_count, size, row_stride, row, hessian);
+        row += 4;
+    }
+    for (; row < size; ++row)
+        multiply_rows<1>(weighted, jacobian, row_count, size, row_stride, row, hessian);
+}
 
-    // 6 x 6 block and rigid gradient: all sums over landmarks, each in lanes, added up at the end.
-    F8 h[21], g[6];
-    for (F8& v : h) v = zero();
-    for (F8& v : g) v = zero();
-    for (int i = 0; i < stride; i += 8) {
-        const RigidColumns c = rigid_columns(xyz, stride, i, r, s);
-        const F8 w = load(weights + i), rx = load(residual + i), ry = load(residual + stride + i);
-        F8 wx[4], wy[4];
-        for (int k = 0; k < 4; ++k) {
-            wx[k] = w * c.x[k];
-            wy[k] = w * c.y[k];
-        }
-        int entry = 0;
-        for (int k = 0; k < 4; ++k)
-            for (int l = 0; l <= k; ++l, ++entry) h[entry] = fma(wy[k], c.y[l], fma(wx[k], c.x[l], h[entry]));
-        for (int l = 0; l < 4; ++l) h[10 + l] = h[10 + l] + wx[l];  // row of tx
-        for (int l = 0; l < 4; ++l) h[15 + l] = h[15 + l] + wy[l];  // row of ty
-        h[14] = h[14] + w;
-        for (int k = 0; k < 4; ++k) g[k] = fma(wy[k], ry, fma(wx[k], rx, g[k]));
-        g[4] = fma(w, rx, g[4]);
-        g[5] = fma(w, ry, g[5]);
-        if (!rigid) {
-            // For each of the six columns c and the residual: the three n-vectors whose product with a mode's
-            // x, y and z rows gives the entry with that mode.
-            for (int axis = 0; axis < 3; ++axis) {
-                const F8 sx = s * broadcast(r[axis]), sy = s * broadcast(r[3 + axis]);
-                float* out = columns + axis * stride + i;
-                for (int k = 0; k < 4; ++k, out += 3 * stride) store(out, fma(wy[k], sy, wx[k] * sx));
-                store(out, w * sx);
-                store(out + 3 * stride, w * sy);
-                store(out + 6 * stride, w * fma(ry, sy, rx * sx));
+void pdm_gradient(const float* weighted, const float* residual, int landmark_count, int stride, int size,
+                  int row_stride, float* gradient) {
+    for (int first = 0; first < size; first += 16) {
+        D8 total[2] = {D8{}, D8{}};
+        const int vectors = size - first > 8 ? 2 : 1;
+        for (int axis = 0; axis < 2; ++axis) {
+            const float* row = weighted + axis * landmark_count * row_stride + first;
+            for (int i = 0; i < landmark_count; ++i, row += row_stride) {
+                const D8 r = broadcast8d(double(residual[axis * stride + i]));
+                for (int v = 0; v < vectors; ++v) total[v] += to_double(load(row + 8 * v)) * r;
             }
         }
-    }
-    int entry = 0;
-    for (int k = 0; k < 4; ++k)
-        for (int l = 0; l <= k; ++l, ++entry) hessian[l * height + k] = sum(h[entry]);
-    for (int l = 0; l < 4; ++l) {
-        hessian[l * height + 4] = sum(h[10 + l]);
-        hessian[l * height + 5] = sum(h[15 + l]);
-    }
-    const float total_weight = sum(h[14]);
-    hessian[4 * height + 4] = total_weight;
-    hessian[4 * height + 5] = 0.0f;
-    hessian[5 * height + 5] = total_weight;
-    for (int k = 0; k < 6; ++k) gradient[k] = sum(g[k]);
-    if (rigid) return;
-
-    // Rows of the modes: their products with the rigid columns and with the residual.
-    const int length = 3 * stride;
-    for (int k = 0; k < mode_count; ++k) {
-        const float* mode = modes + k * length;
-        F8 t[7];
-        for (F8& v : t) v = zero();
-        for (int i = 0; i < length; i += 8) {
-            const F8 v = load(mode + i);
-            for (int c = 0; c < 7; ++c) t[c] = fma(v, load(columns + c * length + i), t[c]);
-        }
-        for (int c = 0; c < 6; ++c) hessian[c * height + 6 + k] = sum(t[c]);
-        gradient[6 + k] = sum(t[6]);
-    }
-
-    // The block of the modes from the six Gram matrices.
-    const float s2 = scale * scale;
-    const F8 cxx = broadcast(s2 * fma(r[3], r[3], r[0] * r[0])),
-             cyy = broadcast(s2 * fma(r[4], r[4], r[1] * r[1])),
-             czz = broadcast(s2 * fma(r[5], r[5], r[2] * r[2])),
-             cxy = broadcast(s2 * fma(r[3], r[4], r[0] * r[1])),
-             cxz = broadcast(s2 * fma(r[3], r[5], r[0] * r[2])),
-             cyz = broadcast(s2 * fma(r[4], r[5], r[1] * r[2]));
-    const int matrix = mode_count * mode_stride;
-    for (int k = 0; k < mode_count; ++k) {
-        const float* row = gram + k * mode_stride;
-        float* out = hessian + (6 + k) * height + 6;
-        for (int l = k / 8 * 8; l < mode_count; l += 8) {
-            F8 v = cxx * load(row + l);
-            v = fma(cyy, load(row + matrix + l), v);
-            v = fma(czz, load(row + 2 * matrix + l), v);
-            v = fma(cxy, load(row + 3 * matrix + l), v);
-            v = fma(cxz, load(row + 4 * matrix + l), v);
-            v = fma(cyz, load(row + 5 * matrix + l), v);
-            store(out + l, v);
-        }
+        for (int v = 0; v < vectors; ++v) store(gradient + first + 8 * v, to_float(total[v]));
     }
 }
 
 namespace {
 
-// Entries i .. i + 8 * V of column j: those of the matrix minus the products of the columns before it.
+// Entries i .. i + 8 * V of column j: those of the matrix minus the products, rounded to float, of the
+// columns before it; then times the reciprocal of the diagonal. `diagonal` loses the squares of the column.
 template <int V>
-OPENFACE_INLINE void reduce_column(const float* column, const double* factor, int height, int j, int i,
-                                   D8* value) {
-    for (int v = 0; v < V; ++v) value[v] = to_double(load(column + i + 8 * v));
+OPENFACE_INLINE void finish_column(float* columns, int stride, int j, int i, double reciprocal,
+                                   double* diagonal) {
+    D8 value[V];
+    float* column = columns + j * stride + i;
+    for (int v = 0; v < V; ++v) value[v] = to_double(load(column + 8 * v));
     for (int k = 0; k < j; ++k) {
-        const double* earlier = factor + k * height;
-        const D8 f = broadcast8d(earlier[j]);
-        for (int v = 0; v < V; ++v) value[v] -= load8d(earlier + i + 8 * v) * f;
+        const float* earlier = columns + k * stride;
+        const F8 f = broadcast(earlier[j]);
+        for (int v = 0; v < V; ++v) value[v] -= to_double(load(earlier + i + 8 * v) * f);
+    }
+    for (int v = 0; v < V; ++v) {
+        const F8 rounded = to_float(value[v] * broadcast8d(reciprocal));
+        store(column + 8 * v, rounded);
+        const D8 wide = to_double(rounded);
+        store(diagonal + i + 8 * v, load8d(diagonal + i + 8 * v) - wide * wide);
     }
 }
 
-template <int V>
-OPENFACE_INLINE void store_column(const D8* value, double inverse, int height, int j, int i, int size,
-                                  double* factor, double* transposed) {
-    for (int v = 0; v < V; ++v) {
-        store(factor + j * height + i + 8 * v, to_double(to_float(value[v] * broadcast8d(inverse))));
-        for (int l = i + 8 * v; l < i + 8 * v + 8 && l < size; ++l)
-            transposed[l * height + j] = factor[j * height + l];
-    }
+void transpose_blocks(const float* from, int stride, bool lower, float* to) {
+    for (int i = 0; i < stride; i += 8)
+        for (int j = 0; j <= i; j += 8) {
+            const int row = lower ? i : j, column = lower ? j : i;
+            F8 block[8];
+            for (int r = 0; r < 8; ++r) block[r] = load(from + (row + r) * stride + column);
+            transpose(block);
+            for (int r = 0; r < 8; ++r) store(to + (column + r) * stride + row, block[r]);
+        }
 }
 
 }  // namespace
 
-// Left-looking by columns: column j minus the products of the columns before it, in double, then scaled and
-// rounded to float.
-bool solve_cholesky(const float* matrix, int size, int height, double* scratch, float* x) {
-    double inverse_diagonal[256];
-    double* factor = scratch;                      // columns of L, as doubles
-    double* transposed = scratch + size * height;  // rows of L
+// Left-looking by columns (section 9.3, item 13). Lanes above the diagonal hold values that nothing reads.
+bool solve_cholesky(const float* matrix, int size, int stride, float* scratch, float* x) {
+    double diagonal[256], reciprocals[256], remaining[256];
+    float* columns = scratch;
+    float* rows = scratch + stride * stride;
+    transpose_blocks(matrix, stride, true, columns);
+    for (int j = 0; j < stride; ++j) diagonal[j] = j < size ? double(matrix[j * stride + j]) : 0.0;
     for (int j = 0; j < size; ++j) {
-        const float* column = matrix + j * height;
-        int i = j / 8 * 8;
-        const int pivot_lane = j - i;
-        while (i < size) {
+        if (!(diagonal[j] >= 1.1920928955078125e-07)) return false;
+        reciprocals[j] = double(float(1.0 / __builtin_sqrt(diagonal[j])));
+        for (int i = (j + 1) / 8 * 8; i < size;) {
             const int vectors = (size - i + 7) / 8;
-            D8 value[4];
-            if (vectors >= 4)
-                reduce_column<4>(column, factor, height, j, i, value);
-            else if (vectors == 3)
-                reduce_column<3>(column, factor, height, j, i, value);
-            else if (vectors == 2)
-                reduce_column<2>(column, factor, height, j, i, value);
-            else
-                reduce_column<1>(column, factor, height, j, i, value);
-            if (i <= j) {
-                double lanes[8];
-                store(lanes, value[0]);
-                const double pivot = lanes[pivot_lane];
-                if (!(pivot >= 1.1920928955078125e-07)) return false;
-                inverse_diagonal[j] = double(float(1.0 / __builtin_sqrt(pivot)));
+            if (vectors >= 5) {
+                finish_column<5>(columns, stride, j, i, reciprocals[j], diagonal);
+                i += 40;
+            } else if (vectors == 4) {
+                finish_column<4>(columns, stride, j, i, reciprocals[j], diagonal);
+                i += 32;
+            } else if (vectors == 3) {
+                finish_column<3>(columns, stride, j, i, reciprocals[j], diagonal);
+                i += 24;
+            } else if (vectors == 2) {
+                finish_column<2>(columns, stride, j, i, reciprocals[j], diagonal);
+                i += 16;
+            } else {
+                finish_column<1>(columns, stride, j, i, reciprocals[j], diagonal);
+                i += 8;
             }
-            const double inverse = inverse_diagonal[j];
-            if (vectors >= 4)
-                store_column<4>(value, inverse, height, j, i, size, factor, transposed);
-            else if (vectors == 3)
-                store_column<3>(value, inverse, height, j, i, size, factor, transposed);
-            else if (vectors == 2)
-                store_column<2>(value, inverse, height, j, i, size, factor, transposed);
-            else
-                store_column<1>(value, inverse, height, j, i, size, factor, transposed);
-            i += 8 * (vectors < 4 ? vectors : 4);
         }
     }
-    // L y = x in float, then L^T x = y in double. Each unknown, once known, is taken out of all that remain.
+    // L y = b, then L^T x = y. Each unknown, once known, is taken out of all that remain.
+    for (int i = 0; i < size; i += 8) store(remaining + i, to_double(load(x + i)));
     for (int j = 0; j < size; ++j) {
-        const double* column = factor + j * height;
-        const float solved = float(double(x[j]) * inverse_diagonal[j]);
-        x[j] = solved;
-        const F8 s = broadcast(solved);
-        for (int i = (j + 1) / 8 * 8; i < size; i += 8) {
-            const F8 old = load(x + i);
-            store(x + i, select(iota() + i > j, fma(-to_float(load8d(column + i)), s, old), old));
-        }
+        x[j] = float(remaining[j] * reciprocals[j]);
+        const F8 known = broadcast(x[j]);
+        for (int i = (j + 1) / 8 * 8; i < size; i += 8)
+            store(remaining + i, load8d(remaining + i) - to_double(load(columns + j * stride + i) * known));
     }
-    double remaining[256];
+    transpose_blocks(columns, stride, false, rows);
     for (int i = 0; i < size; i += 8) store(remaining + i, to_double(load(x + i)));
     for (int i = size - 1; i >= 0; --i) {
-        x[i] = float(remaining[i] * inverse_diagonal[i]);
-        const double* row = transposed + i * height;
-        const D8 s = broadcast8d(double(x[i]));
-        for (int j = 0; j < i; j += 8) store(remaining + j, load8d(remaining + j) - load8d(row + j) * s);
+        x[i] = float(remaining[i] * reciprocals[i]);
+        const F8 known = broadcast(x[i]);
+        for (int j = 0; j < i; j += 8)
+            store(remaining + j, load8d(remaining + j) - to_double(load(rows + i * stride + j) * known));
     }
     return true;
 }
