@@ -231,6 +231,23 @@ Similarity inverse(const Similarity& s) {
     return {s.yy * e, -s.xy * e, -s.yx * e, s.xx * e};
 }
 
+// Root of the mean squared distance of points from their mean. The squares are floats and their sum is a
+// double, but behind the last multiple of eight coordinates (x and y in turn) four are added as floats before
+// they join it: the golden similarities are exact only so.
+static float spread(const float* x, const float* y, float mean_x, float mean_y, int count) {
+    const auto square = [&](int k) {
+        const float centred = k % 2 == 0 ? x[k / 2] - mean_x : y[k / 2] - mean_y;
+        return centred * centred;
+    };
+    const int values = 2 * count;
+    double total = 0.0;
+    int k = 0;
+    for (; k < values / 8 * 8; ++k) total += double(square(k));
+    for (; k + 4 <= values; k += 4) total += double(((square(k) + square(k + 1)) + square(k + 2)) + square(k + 3));
+    for (; k < values; ++k) total += double(square(k));
+    return float(std::sqrt(total / count));
+}
+
 Similarity similarity_between(const float* source_x, const float* source_y, const float* destination_x,
                               const float* destination_y, int count) {
     const auto mean = [count](const float* v) {
@@ -239,14 +256,8 @@ Similarity similarity_between(const float* source_x, const float* source_y, cons
         return float(total / count);
     };
     const float ax = mean(source_x), ay = mean(source_y), bx = mean(destination_x), by = mean(destination_y);
-    double size_a = 0.0, size_b = 0.0;
-    for (int i = 0; i < count; ++i) {
-        const float px = source_x[i] - ax, py = source_y[i] - ay;
-        const float qx = destination_x[i] - bx, qy = destination_y[i] - by;
-        size_a += double(px) * px + double(py) * py;
-        size_b += double(qx) * qx + double(qy) * qy;
-    }
-    const float sigma_a = float(std::sqrt(size_a / count)), sigma_b = float(std::sqrt(size_b / count));
+    const float sigma_a = spread(source_x, source_y, ax, ay, count);
+    const float sigma_b = spread(destination_x, destination_y, bx, by, count);
     const float scale_a = float(1.0 / sigma_a), scale_b = float(1.0 / sigma_b);
     double xx = 0.0, xy = 0.0, yx = 0.0, yy = 0.0;
     for (int i = 0; i < count; ++i) {
