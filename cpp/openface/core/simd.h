@@ -335,6 +335,9 @@ OPENFACE_INLINE D8 operator*(D8 a, double b) {
 OPENFACE_INLINE D8 operator/(D8 a, double b) {
     return {a.lower / b, a.upper / b};
 }
+OPENFACE_INLINE D8 operator/(D8 a, D8 b) {
+    return {a.lower / b.lower, a.upper / b.upper};
+}
 OPENFACE_INLINE D8& operator+=(D8& a, D8 b) {
     a.lower += b.lower;
     a.upper += b.upper;

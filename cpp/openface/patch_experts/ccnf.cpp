@@ -93,7 +93,7 @@ CcnfExperts::Expert CcnfExperts::read_expert(BinaryReader& reader, std::size_t b
                                              LoadingLimits& limits) const {
     Expert expert;
     if (reader.read_int("patch expert code") != 5) reader.fail("patch expert code", "5 (CCNF) expected");
-    expert.support = read_support(reader, 3, 31);
+    expert.support = read_support(reader, 3, ccnf_largest_support);
     expert.neuron_count = reader.read_count("number of neurons", 0, 256);
     if (expert.neuron_count == 0) {
         reader.read_int("padding");
@@ -110,6 +110,7 @@ CcnfExperts::Expert CcnfExperts::read_expert(BinaryReader& reader, std::size_t b
         reader.fail("number of neurons", "experts of so few neurons take too much memory");
     limits.weight_bytes -= weight_count * sizeof(float);
     expert.weights.assign(weight_count, 0.0f);
+    expert.biases.assign(std::size_t(stride), 0.0f);
     for (int k = 0; k < expert.neuron_count; ++k) {
         if (reader.read_int("neuron code") != 2) reader.fail("neuron code", "2 expected");
         if (reader.read_int("neuron kind") != 0)
@@ -122,16 +123,11 @@ CcnfExperts::Expert CcnfExperts::read_expert(BinaryReader& reader, std::size_t b
         const Matrix<float> weights = reader.read_float_matrix("weights");
         if (weights.rows != support || weights.cols != support)
             reader.fail("weights", "their size is not the support");
-        double total = 0.0;
         for (int x = 0; x < support; ++x)
-            for (int y = 0; y < support; ++y) {
-                const float w = weights(y, x) * float(norm);
-                expert.weights[std::size_t((x * support + y) * stride + k)] = w;
-                total += w;
-            }
-        expert.weight_sums.push_back(float(total));
-        expert.biases.push_back(float(bias));
-        expert.twice_alphas.push_back(alpha > 1e-4 ? float(2.0 * alpha) : 0.0f);
+            for (int y = 0; y < support; ++y)
+                expert.weights[std::size_t((x * support + y) * stride + k)] = weights(y, x) * float(norm);
+        expert.biases[std::size_t(k)] = float(bias);
+        expert.twice_alphas.push_back(alpha > 1e-4 ? 2.0 * alpha : 0.0);
         expert.alpha_sum = float(double(expert.alpha_sum) + alpha);
     }
     if (!(expert.alpha_sum > 0.0f)) reader.fail("alpha", "the sum over the neurons is not positive");
@@ -198,8 +194,8 @@ void CcnfExperts::respond(const ResponseQuery& query, ResponseMaps& maps, PatchS
         if (scratch.patches.size() < needed) scratch.patches.resize(needed);
         const AreaMap map = area_map(query.a, query.b, query.landmarks[i], query.landmarks[n + i], size);
         sample_area(query.grey, map, size, scratch.areas.data(), stride);
-        const CcnfNeurons neurons{e.weights.data(),      e.weight_sums.data(), e.biases.data(),
-                                  e.twice_alphas.data(), e.neuron_count,       padded(e.neuron_count)};
+        const CcnfNeurons neurons{e.weights.data(), e.biases.data(), e.twice_alphas.data(), e.neuron_count,
+                                  padded(e.neuron_count)};
         ccnf_neuron_responses(scratch.areas.data(), stride, window, e.support, neurons,
                               scratch.patches.data(), responses);
         if (smoothing != nullptr) {

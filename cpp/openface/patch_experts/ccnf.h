@@ -30,7 +30,8 @@ class CcnfExperts final : public PatchExperts {
   private:
     struct Expert {
         AlignedVector<float> weights;  // support^2 x stride
-        std::vector<float> weight_sums, biases, twice_alphas;
+        AlignedVector<float> biases;   // padded(neuron_count)
+        std::vector<double> twice_alphas;
         std::vector<float> betas;
         float alpha_sum = 0.0f;
         int neuron_count = 0;
