@@ -271,17 +271,21 @@ void pdm_hessian(const float* weighted, const float* jacobian, int row_count, in
 
 void pdm_gradient(const float* weighted, const float* residual, int landmark_count, int stride, int size,
                   int row_stride, float* gradient) {
-    for (int first = 0; first < size; first += 16) {
-        D8 total[2] = {D8{}, D8{}};
-        const int vectors = size - first > 8 ? 2 : 1;
-        for (int axis = 0; axis < 2; ++axis) {
-            const float* row = weighted + axis * landmark_count * row_stride + first;
-            for (int i = 0; i < landmark_count; ++i, row += row_stride) {
-                const D8 r = broadcast8d(double(residual[axis * stride + i]));
-                for (int v = 0; v < vectors; ++v) total[v] += to_double(load(row + 8 * v)) * r;
-            }
-        }
-        for (int v = 0; v < vectors; ++v) store(gradient + first + 8 * v, to_float(total[v]));
+    const int row_count = 2 * landmark_count;
+    const auto residual_of = [=](int k) {
+        return double(residual[k < landmark_count ? k : stride + k - landmark_count]);
+    };
+    for (int first = 0; first < size; first += 8) {
+        // Four sums, of every fourth term each; what is left after a multiple of four goes to the first.
+        D8 total[4] = {D8{}, D8{}, D8{}, D8{}};
+        const float* row = weighted + first;
+        int k = 0;
+        for (; k + 4 <= row_count; k += 4)
+            for (int i = 0; i < 4; ++i, row += row_stride)
+                total[i] += to_double(load(row)) * broadcast8d(residual_of(k + i));
+        for (; k < row_count; ++k, row += row_stride)
+            total[0] += to_double(load(row)) * broadcast8d(residual_of(k));
+        store(gradient + first, to_float(total[0] + total[1] + total[2] + total[3]));
     }
 }
 

@@ -16,31 +16,6 @@ double determinant(const Matrix3d& m) {
            m[2] * (m[3] * m[7] - m[4] * m[6]);
 }
 
-// The orthogonal factor of the polar decomposition, which is U V^T of the singular value decomposition, by
-// Newton's iteration X <- (X + X^-T) / 2 (Higham 1986). It converges quadratically; near-rotations need two
-// or three steps.
-Matrix3d nearest_orthogonal(Matrix3d x) {
-    for (int step = 0; step < 30; ++step) {
-        const double det = determinant(x);
-        if (!(std::fabs(det) > 1e-12)) return x;
-        const double f = 1.0 / det;
-        const Matrix3d cofactor = {(x[4] * x[8] - x[5] * x[7]) * f, (x[5] * x[6] - x[3] * x[8]) * f,
-                                   (x[3] * x[7] - x[4] * x[6]) * f, (x[2] * x[7] - x[1] * x[8]) * f,
-                                   (x[0] * x[8] - x[2] * x[6]) * f, (x[1] * x[6] - x[0] * x[7]) * f,
-                                   (x[1] * x[5] - x[2] * x[4]) * f, (x[2] * x[3] - x[0] * x[5]) * f,
-                                   (x[0] * x[4] - x[1] * x[3]) * f};
-        double change = 0.0;
-        for (int i = 0; i < 9; ++i) {
-            const double next = 0.5 * (x[i] + cofactor[i]);
-            change = std::max(change, std::fabs(next - x[i]));
-            x[i] = next;
-        }
-        // The error after a step is about half the square of the change.
-        if (change < 1e-8) break;
-    }
-    return x;
-}
-
 Matrix3d widened(const Matrix3& m) {
     Matrix3d wide;
     std::copy(m.begin(), m.end(), wide.begin());
@@ -53,67 +28,72 @@ Matrix3 narrowed(const Matrix3d& m) {
     return narrow;
 }
 
-// A = U diag(w) V^T of a small float matrix, largest value first, by one-sided Jacobi rotations
-// (landmark-fitting.md, section 9.3, item 14). The last bits of the rotations that follow depend on this very
-// order of operations, and with them where an image is sampled; so it is kept.
-template <int N>
+// A = U diag(w) V^T of a small matrix, largest value first, by one-sided Jacobi rotations (landmark-fitting.md,
+// section 9.3, item 14, which gives it for floats). The last bits of the rotations that follow depend on this
+// very order of operations, and with them where an image is sampled; so it is kept.
+template <class Real, int N>
 struct Svd {
-    std::array<std::array<float, N>, N> u;  // u[k]: column k of U
-    std::array<std::array<float, N>, N> v;  // v[k]: column k of V
+    std::array<std::array<Real, N>, N> u;  // u[k]: column k of U
+    std::array<std::array<Real, N>, N> v;  // v[k]: column k of V
 };
 
-template <int N>
-double dot(const std::array<float, N>& a, const std::array<float, N>& b) {
+// Columns whose product is below this share of their lengths' count as orthogonal.
+template <class Real>
+constexpr double orthogonal_enough = 2.0 * 1.1920928955078125e-07;
+template <>
+constexpr double orthogonal_enough<double> = 10.0 * 2.220446049250313e-16;
+
+template <class Real, std::size_t N>
+double dot(const std::array<Real, N>& a, const std::array<Real, N>& b) {
     double total = 0.0;
-    for (int i = 0; i < N; ++i) total += double(a[std::size_t(i)]) * double(b[std::size_t(i)]);
+    for (std::size_t i = 0; i < N; ++i) total += double(a[i]) * double(b[i]);
     return total;
 }
 
-template <int N>
-void turn(std::array<float, N>& a, std::array<float, N>& b, float c, float s) {
+template <class Real, std::size_t N>
+void turn(std::array<Real, N>& a, std::array<Real, N>& b, Real c, Real s) {
     for (std::size_t i = 0; i < N; ++i) {
-        const float x = c * a[i] + s * b[i];
+        const Real x = c * a[i] + s * b[i];
         b[i] = -s * a[i] + c * b[i];
         a[i] = x;
     }
 }
 
-template <int N>
-Svd<N> decompose(const std::array<float, N * N>& matrix) {
-    Svd<N> r{};
+template <class Real, int N>
+Svd<Real, N> decompose(const std::array<Real, N * N>& matrix) {
+    Svd<Real, N> r{};
     std::array<double, N> squares{};
     for (std::size_t k = 0; k < N; ++k) {
         for (std::size_t i = 0; i < N; ++i) r.u[k][i] = matrix[i * N + k];
-        r.v[k][k] = 1.0f;
-        squares[k] = dot<N>(r.u[k], r.u[k]);
+        r.v[k][k] = Real(1);
+        squares[k] = dot(r.u[k], r.u[k]);
     }
-    constexpr double smallest = 2.384185791015625e-07;  // 2^-22
     bool turned = true;
     for (int sweep = 0; sweep < 30 && turned; ++sweep) {
         turned = false;
         for (std::size_t i = 0; i + 1 < N; ++i)
             for (std::size_t j = i + 1; j < N; ++j) {
-                double p = dot<N>(r.u[i], r.u[j]);
-                if (!(std::fabs(p) > smallest * std::sqrt(squares[i] * squares[j]))) continue;
+                double p = dot(r.u[i], r.u[j]);
+                if (!(std::fabs(p) > orthogonal_enough<Real> * std::sqrt(squares[i] * squares[j]))) continue;
                 p *= 2.0;
                 const double beta = squares[i] - squares[j], gamma = std::sqrt(p * p + beta * beta);
-                float c, s;
+                Real c, s;
                 if (beta < 0.0) {
-                    s = float(std::sqrt((gamma - beta) / (2.0 * gamma)));
-                    c = float(p / (2.0 * gamma * double(s)));
+                    s = Real(std::sqrt((gamma - beta) / (2.0 * gamma)));
+                    c = Real(p / (2.0 * gamma * double(s)));
                 } else {
-                    c = float(std::sqrt((gamma + beta) / (2.0 * gamma)));
-                    s = float(p / (2.0 * gamma * double(c)));
+                    c = Real(std::sqrt((gamma + beta) / (2.0 * gamma)));
+                    s = Real(p / (2.0 * gamma * double(c)));
                 }
-                turn<N>(r.u[i], r.u[j], c, s);
-                turn<N>(r.v[i], r.v[j], c, s);
-                squares[i] = dot<N>(r.u[i], r.u[i]);
-                squares[j] = dot<N>(r.u[j], r.u[j]);
+                turn(r.u[i], r.u[j], c, s);
+                turn(r.v[i], r.v[j], c, s);
+                squares[i] = dot(r.u[i], r.u[i]);
+                squares[j] = dot(r.u[j], r.u[j]);
                 turned = true;
             }
     }
     std::array<double, N> norms{};
-    for (std::size_t k = 0; k < N; ++k) norms[k] = std::sqrt(dot<N>(r.u[k], r.u[k]));
+    for (std::size_t k = 0; k < N; ++k) norms[k] = std::sqrt(dot(r.u[k], r.u[k]));
     for (std::size_t k = 0; k + 1 < N; ++k) {
         std::size_t largest = k;
         for (std::size_t l = k + 1; l < N; ++l)
@@ -123,15 +103,27 @@ Svd<N> decompose(const std::array<float, N * N>& matrix) {
         std::swap(r.v[k], r.v[largest]);
     }
     for (std::size_t k = 0; k < N; ++k) {
-        const float scale = float(norms[k] > 0.0 ? 1.0 / norms[k] : 0.0);
-        for (float& value : r.u[k]) value *= scale;
+        const Real scale = Real(norms[k] > 0.0 ? 1.0 / norms[k] : 0.0);
+        for (Real& value : r.u[k]) value *= scale;
     }
+    return r;
+}
+
+// The rotation nearest to a matrix that nearly is one. Near the identity the angle of a rotation magnifies
+// last bits of its elements, so this follows the reference's order too.
+Matrix3d nearest_orthogonal(const Matrix3d& m) {
+    const Svd<double, 3> svd = decompose<double, 3>(m);
+    Matrix3d r;
+    for (std::size_t row = 0; row < 3; ++row)
+        for (std::size_t col = 0; col < 3; ++col)
+            r[row * 3 + col] =
+                svd.u[0][row] * svd.v[0][col] + svd.u[1][row] * svd.v[1][col] + svd.u[2][row] * svd.v[2][col];
     return r;
 }
 
 // The rotation nearest to I + [w]x, in float (section 9.3, item 15).
 Matrix3 small_rotation(const Vector3& w) {
-    const Svd<3> svd = decompose<3>({1.0f, -w[2], w[1], w[2], 1.0f, -w[0], -w[1], w[0], 1.0f});
+    const Svd<float, 3> svd = decompose<float, 3>({1.0f, -w[2], w[1], w[2], 1.0f, -w[0], -w[1], w[0], 1.0f});
     const auto product = [&svd](float last) {
         Matrix3 m;
         for (std::size_t row = 0; row < 3; ++row)
@@ -185,7 +177,7 @@ Vector3 axis_angle_from_rotation(const Matrix3& rotation) {
     const double sine = std::sqrt((x * x + y * y + z * z) * 0.25);
     const double cosine = std::min(1.0, std::max(-1.0, (r[0] + r[4] + r[8] - 1.0) * 0.5));
     if (sine >= 1e-5) {
-        const double factor = math::acos(cosine) / (2.0 * sine);
+        const double factor = 1.0 / (2.0 * sine) * math::acos(cosine);
         return {float(x * factor), float(y * factor), float(z * factor)};
     }
     if (cosine > 0.0) return {0.0f, 0.0f, 0.0f};
@@ -205,10 +197,11 @@ Matrix3 rotation_from_axis_angle(const Vector3& axis_angle) {
     const double angle = std::sqrt(x * x + y * y + z * z);
     if (angle < 2.220446049250313e-16) return {1.0f, 0.0f, 0.0f, 0.0f, 1.0f, 0.0f, 0.0f, 0.0f, 1.0f};
     const double c = math::cos(angle), s = math::sin(angle), c1 = 1.0 - c;
-    const double kx = x / angle, ky = y / angle, kz = z / angle;
-    return narrowed({c + c1 * kx * kx, c1 * kx * ky - s * kz, c1 * kx * kz + s * ky, c1 * kx * ky + s * kz,
-                     c + c1 * ky * ky, c1 * ky * kz - s * kx, c1 * kx * kz - s * ky, c1 * ky * kz + s * kx,
-                     c + c1 * kz * kz});
+    const double inverse = 1.0 / angle;
+    const double kx = x * inverse, ky = y * inverse, kz = z * inverse;
+    return narrowed({c + c1 * (kx * kx), c1 * (kx * ky) - s * kz, c1 * (kx * kz) + s * ky,
+                     c1 * (kx * ky) + s * kz, c + c1 * (ky * ky), c1 * (ky * kz) - s * kx,
+                     c1 * (kx * kz) - s * ky, c1 * (ky * kz) + s * kx, c + c1 * (kz * kz)});
 }
 
 Vector3 compose_rotation(const Vector3& old_euler, const Vector3& w) {
@@ -232,7 +225,7 @@ Similarity inverse(const Similarity& s) {
 }
 
 // Root of the mean squared distance of points from their mean. The squares are floats and their sum is a
-// double, but behind the last multiple of eight coordinates (x and y in turn) four are added as floats before
+// double, but behind the last multiple of sixteen coordinates (x and y in turn) four are added as floats before
 // they join it: the golden similarities are exact only so.
 static float spread(const float* x, const float* y, float mean_x, float mean_y, int count) {
     const auto square = [&](int k) {
@@ -242,7 +235,7 @@ static float spread(const float* x, const float* y, float mean_x, float mean_y, 
     const int values = 2 * count;
     double total = 0.0;
     int k = 0;
-    for (; k < values / 8 * 8; ++k) total += double(square(k));
+    for (; k < values / 16 * 16; ++k) total += double(square(k));
     for (; k + 4 <= values; k += 4) total += double(((square(k) + square(k + 1)) + square(k + 2)) + square(k + 3));
     for (; k < values; ++k) total += double(square(k));
     return float(std::sqrt(total / count));
@@ -269,7 +262,7 @@ Similarity similarity_between(const float* source_x, const float* source_y, cons
         yy += py * qy;
     }
     // Kabsch: rotation V U^T, without reflection.
-    const Svd<2> svd = decompose<2>({float(xx), float(xy), float(yx), float(yy)});
+    const Svd<float, 2> svd = decompose<float, 2>({float(xx), float(xy), float(yx), float(yy)});
     const auto entry = [&svd](std::size_t row, std::size_t col, double last) {
         return float(double(svd.v[0][row]) * svd.u[0][col] + double(svd.v[1][row]) * last * svd.u[1][col]);
     };
