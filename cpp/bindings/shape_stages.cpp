@@ -100,7 +100,8 @@ void register_shape_stages(py::module_& stages) {
                  openface::AlignedVector<float> r(std::size_t(2 * stride));
                  s.weights.plain = false;
                  s.weights.values.assign(std::size_t(stride), 0.0f);
-                 std::copy(weights.data(), weights.data() + s.pdm->landmark_count(), s.weights.values.begin());
+                 std::copy(weights.data(), weights.data() + s.pdm->landmark_count(),
+                           s.weights.values.begin());
                  s.pdm->unpack(residual.data(), 2, r.data());
                  s.pdm->shape3d(values.data(), s.scratch.shape3d.data());
                  return to_array(s.pdm->solve_step(global_from(global), values.data(), s.weights, r.data(),
@@ -117,6 +118,9 @@ void register_shape_stages(py::module_& stages) {
 
     stages.def("rotation_from_euler",
                [](const std::array<float, 3>& e) { return openface::rotation_from_euler(e[0], e[1], e[2]); });
+    stages.def("rotation_from_euler_in_float", [](const std::array<float, 3>& e) {
+        return openface::rotation_from_euler_in_float(e[0], e[1], e[2]);
+    });
     stages.def("euler_from_rotation", &openface::euler_from_rotation);
     stages.def("axis_angle_from_rotation", &openface::axis_angle_from_rotation);
     stages.def("rotation_from_axis_angle", &openface::rotation_from_axis_angle);

@@ -200,7 +200,8 @@ void digest_mean_shift(Numbers& numbers, Hash& hash) {
         float* second = interleaved.data() + mean_shift_lanes * kernel_size(window);
         interleave_maps(map_of, window, stride, interleaved.data());
         interleave_maps(map_of + mean_shift_lanes, window, stride, second);
-        mean_shifts(MeanShiftGroups{{interleaved.data(), second}, kernel_of, dx, dy, shift_x, shift_y}, window);
+        mean_shifts(MeanShiftGroups{{interleaved.data(), second}, kernel_of, dx, dy, shift_x, shift_y},
+                    window);
         hash.add(std::span<const float>(shift_x));
         hash.add(std::span<const float>(shift_y));
     }

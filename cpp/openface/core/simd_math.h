@@ -1,13 +1,14 @@
-// Exponential and logistic function for eight lanes, the same bits on every CPU. For *.kernels.cpp files only.
+// Exponential and logistic function for eight lanes, the same bits on every CPU. For *.kernels.cpp files
+// only.
 //
-// exp of floats: x = n ln 2 + r with |r| <= ln(2)/2, Taylor polynomial of degree 7 in r (truncation 5e-9 relative),
-// scaled by 2^n. Error below 1.5 units in the last place. Arguments are limited to [-87, 88], so results stay
-// normal floats.
+// exp of floats: x = n ln 2 + r with |r| <= ln(2)/2, Taylor polynomial of degree 7 in r (truncation 5e-9
+// relative), scaled by 2^n. Error below 1.5 units in the last place. Arguments are limited to [-87, 88], so
+// results stay normal floats.
 //
-// exp of doubles: x = n ln(2)/8 + r with |r| <= ln(2)/16, Taylor polynomial of degree 8 in r (truncation 2e-18
-// relative), times 2^(n/8) from a table of eight. Error below 1 unit in the last place: where the reference
-// rounds a double exponential to float, the same float comes out but for about one value in 10^8. Arguments
-// are limited to [-700, 700].
+// exp of doubles: x = n ln(2)/8 + r with |r| <= ln(2)/16, Taylor polynomial of degree 8 in r (truncation
+// 2e-18 relative), times 2^(n/8) from a table of eight. Error below 1 unit in the last place: where the
+// reference rounds a double exponential to float, the same float comes out but for about one value in 10^8.
+// Arguments are limited to [-700, 700].
 #pragma once
 
 #include "openface/core/simd.h"

@@ -13,9 +13,10 @@ constexpr int eye_points = 28, face_points = 68, iris_points = 8;
 constexpr float eyeball_radius = 12.0f;                  // mm
 constexpr Vector3 eyeball_offset = {0.0f, -3.5f, 7.0f};  // from between the eye corners, head coordinates, mm
 
-// Products of floats are exact in double. The quadratic below loses five digits, so a last bit counts.
+// The quadratic below loses five digits, so a last bit counts; this is the order that gives the golden
+// vectors.
 float dot(const Vector3& a, const Vector3& b) {
-    return float(double(a[0]) * b[0] + double(a[1]) * b[1] + double(a[2]) * b[2]);
+    return std::fma(a[2], b[2], std::fma(a[0], b[0], a[1] * b[1]));
 }
 
 Vector3 unit(const Vector3& v) {
@@ -28,7 +29,7 @@ Vector3 unit(const Vector3& v) {
 
 Vector3 estimate_gaze(const float* eye_3d, const float* face_3d, const std::array<float, 6>& pose, int eye) {
     Vector3 pupil{}, centre{};
-    const Matrix3 r = rotation_from_euler(pose[3], pose[4], pose[5]);
+    const Matrix3 r = rotation_from_euler_in_float(pose[3], pose[4], pose[5]);
     const int corner = 36 + 6 * eye;
     for (std::size_t axis = 0; axis < 3; ++axis) {
         double total = 0.0;
@@ -49,7 +50,7 @@ Vector3 estimate_gaze(const float* eye_3d, const float* face_3d, const std::arra
     const float discriminant = float(double(b) * b - double(product));
     Vector3 entry = {0.0f, 0.0f, -1.0f};
     if (discriminant >= 0.0f) {
-        const float t = (-b - std::sqrt(discriminant)) / 2.0f * a;
+        const float t = float((-double(b) - std::sqrt(double(discriminant))) / 2.0 * a);
         entry = {t * ray[0], t * ray[1], t * ray[2]};
     }
     return unit({entry[0] - centre[0], entry[1] - centre[1], entry[2] - centre[2]});

@@ -73,7 +73,8 @@ const float* ShapeFitter::kernel_at(KernelTable& table, int column, int row) {
     float* kernel = kernels.get() + std::size_t(column) * size;
     const std::size_t index = std::size_t(row) * columns + std::size_t(column);
     if (!table.made[index]) {
-        mean_shift_kernel(float(column) * 0.1f, float(row) * 0.1f, table.exponent_factor, table.window, kernel);
+        mean_shift_kernel(float(column) * 0.1f, float(row) * 0.1f, table.exponent_factor, table.window,
+                          kernel);
         table.made[index] = true;
     }
     return kernel;
@@ -81,15 +82,15 @@ const float* ShapeFitter::kernel_at(KernelTable& table, int column, int row) {
 
 const LandmarkWeights& ShapeFitter::landmark_weights(int scale, int view, float weight_factor) {
     const auto& scales = model_.experts->scales();
-    LandmarkWeights& kept =
-        weights_[std::size_t(scale) * scales.front().views.size() + std::size_t(view)];
+    LandmarkWeights& kept = weights_[std::size_t(scale) * scales.front().views.size() + std::size_t(view)];
     if (kept.values.empty()) {
         const PatchExperts::View& v = scales[std::size_t(scale)].views[std::size_t(view)];
         kept.values.assign(std::size_t(model_.pdm->stride()), 0.0f);
         kept.plain = !(weight_factor > 0.0f);
         for (int i = 0; i < model_.pdm->landmark_count(); ++i)
             if (v.visible[std::size_t(i)])
-                kept.values[std::size_t(i)] = kept.plain ? 1.0f : weight_factor * v.confidence[std::size_t(i)];
+                kept.values[std::size_t(i)] =
+                    kept.plain ? 1.0f : weight_factor * v.confidence[std::size_t(i)];
     }
     return kept;
 }
@@ -98,7 +99,8 @@ const LandmarkWeights& ShapeFitter::landmark_weights(int scale, int view, float 
 void ShapeFitter::interleave_responses(const PatchExperts::View& view) {
     const int n = model_.pdm->landmark_count(), size = 8 * kernel_size(maps_.window);
     const int groups = padded(n, 2 * mean_shift_lanes) / mean_shift_lanes;
-    if (interleaved_maps_.size() < std::size_t(groups * size)) interleaved_maps_.resize(std::size_t(groups * size));
+    if (interleaved_maps_.size() < std::size_t(groups * size))
+        interleaved_maps_.resize(std::size_t(groups * size));
     for (int g = 0; g < groups; ++g) {
         const float* maps[mean_shift_lanes];
         for (int lane = 0; lane < mean_shift_lanes; ++lane) {
@@ -158,8 +160,8 @@ bool ShapeFitter::fit(const ViewU8& grey, const std::vector<int>& windows, Shape
         run_pass(true, table, weights, view, to_reference, to_image, adapted_parameters.regularisation, state,
                  trace == nullptr ? nullptr : &trace->rigid);
         const bool small = state.global.scale < early_likelihood_scale;
-        run_pass(false, table, weights, view, to_reference, to_image, adapted_parameters.regularisation, state,
-                 trace == nullptr ? nullptr : &trace->nonrigid);
+        run_pass(false, table, weights, view, to_reference, to_image, adapted_parameters.regularisation,
+                 state, trace == nullptr ? nullptr : &trace->nonrigid);
         const bool last = scale + 1 >= scale_count || windows[std::size_t(scale) + 1] == 0;
         if (last || small) record_likelihood(view, adapted_parameters.sigma, state);
         large_enough = !(state.global.scale < smallest_scale);
@@ -229,7 +231,8 @@ void ShapeFitter::shift_landmarks(KernelTable& table, const PatchExperts::View& 
             kernels[lane] = kernel_at(table, grid_index(dx[lane]), grid_index(dy[lane]));
         }
         const float* maps = interleaved_maps_.data() + first / mean_shift_lanes * group_size;
-        mean_shifts(MeanShiftGroups{{maps, maps + group_size}, kernels, dx, dy, shift_x, shift_y}, table.window);
+        mean_shifts(MeanShiftGroups{{maps, maps + group_size}, kernels, dx, dy, shift_x, shift_y},
+                    table.window);
         for (int lane = 0; lane < lanes; ++lane) {
             const int i = first + lane;
             if (i >= n || !view.visible[std::size_t(i)]) continue;

@@ -76,7 +76,7 @@ class ShapeFitter {
     struct KernelTable {
         int window = 0;
         float exponent_factor = 0.0f;
-        std::vector<bool> made;                       // 10 * window rows and columns
+        std::vector<bool> made;                      // 10 * window rows and columns
         std::vector<std::unique_ptr<float[]>> rows;  // kernel_size(window) floats per column
     };
     struct AdaptedParameters {

@@ -50,7 +50,8 @@ void mean_shifts(const MeanShiftGroups& groups, int window) {
     for (int first = 0; first < count; first += 8) {
         F8 kernels[2][8];
         for (int g = 0; g < 2; ++g) {
-            for (int lane = 0; lane < 8; ++lane) kernels[g][lane] = load(groups.kernels[8 * g + lane] + first);
+            for (int lane = 0; lane < 8; ++lane)
+                kernels[g][lane] = load(groups.kernels[8 * g + lane] + first);
             transpose(kernels[g]);
         }
         const int here = count - first < 8 ? count - first : 8;

@@ -29,16 +29,16 @@ OPENFACE_KERNEL(interleave_maps, void(const float* const* maps, int window, int 
 // the reference rounds its table (landmark-fitting.md, section 9.3, item 10).
 OPENFACE_KERNEL(mean_shift_kernel, void(float x, float y, float a, int window, float* kernel));
 
-// Mean shift vectors of two groups of eight landmarks in window coordinates: the kernel-weighted mean position
-// of each response map minus the landmark's offset (dx, dy). kernels: one per landmark; values are summed row
-// by row in float, as the reference sums them.
+// Mean shift vectors of two groups of eight landmarks in window coordinates: the kernel-weighted mean
+// position of each response map minus the landmark's offset (dx, dy). kernels: one per landmark; values are
+// summed row by row in float, as the reference sums them.
 struct MeanShiftGroups {
-    const float* maps[2];           // interleaved
-    const float* const* kernels;    // 16
-    const float* dx;                // 16
-    const float* dy;                // 16
-    float* shift_x;                 // 16
-    float* shift_y;                 // 16
+    const float* maps[2];         // interleaved
+    const float* const* kernels;  // 16
+    const float* dx;              // 16
+    const float* dy;              // 16
+    float* shift_x;               // 16
+    float* shift_y;               // 16
 };
 OPENFACE_KERNEL(mean_shifts, void(const MeanShiftGroups& groups, int window));
 

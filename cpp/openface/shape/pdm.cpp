@@ -103,7 +103,8 @@ std::shared_ptr<const Pdm> Pdm::with_landmarks(const std::vector<int>& chosen) c
             const int from = chosen[std::size_t(i)], to = axis * reduced->stride_ + i;
             reduced->mean_[std::size_t(to)] = mean(axis)[from];
             for (int k = 0; k < m_; ++k)
-                reduced->modes_[std::size_t(k) * reduced->mean_.size() + std::size_t(to)] = mode(k, axis)[from];
+                reduced->modes_[std::size_t(k) * reduced->mean_.size() + std::size_t(to)] =
+                    mode(k, axis)[from];
         }
     reduced->eigenvalues_ = eigenvalues_;
     reduced->limits_ = limits_;
@@ -190,8 +191,8 @@ std::span<const float> Pdm::solve_step(const GlobalParameters& g, const float* l
     const float* weighted = jacobian;
     float* hessian = scratch.hessian.data();
     float* x = scratch.increment.data();
-    pdm_jacobian(JacobianInput{scratch.shape3d.data(), modes_by_landmark_.data(), weights.values.data(), rotation.data(),
-                  g.scale, n_, stride_, mode_stride_, rigid},
+    pdm_jacobian(JacobianInput{scratch.shape3d.data(), modes_by_landmark_.data(), weights.values.data(),
+                               rotation.data(), g.scale, n_, stride_, mode_stride_, rigid},
                  width, scratch.jacobian.data());
     if (!weights.plain) {
         pdm_weight_jacobian(jacobian, weights.values.data(), n_, width, scratch.weighted.data());
@@ -215,7 +216,8 @@ void Pdm::fit_to_landmarks(const float* landmarks, GlobalParameters& g, float* l
     const bool same = scratch.owner == this && [&] {
         std::size_t next = 0;
         for (int i = 0; i < n_; ++i)
-            if (takes_part(i) && (next == scratch.present.size() || scratch.present[next++] != i)) return false;
+            if (takes_part(i) && (next == scratch.present.size() || scratch.present[next++] != i))
+                return false;
         return next == scratch.present.size();
     }();
     if (!same) {

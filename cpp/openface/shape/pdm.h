@@ -116,8 +116,8 @@ class Pdm {
     int m_ = 0;
     int stride_ = 0;
     int mode_stride_ = 0;
-    AlignedVector<float> mean_;   // 3 x stride
-    AlignedVector<float> modes_;  // m x 3 x stride
+    AlignedVector<float> mean_;               // 3 x stride
+    AlignedVector<float> modes_;              // m x 3 x stride
     AlignedVector<float> modes_by_landmark_;  // 3 x stride rows of mode_stride
     AlignedVector<float> eigenvalues_;
     AlignedVector<float> limits_;

@@ -51,7 +51,8 @@ void pdm_project_in_double(const float* xyz, int stride, const float* rotation, 
                            float ty, float* xy) {
     const D8 s = broadcast8d(double(scale));
     for (int axis = 0; axis < 2; ++axis) {
-        const D8 r1 = broadcast8d(double(rotation[axis * 3])), r2 = broadcast8d(double(rotation[axis * 3 + 1])),
+        const D8 r1 = broadcast8d(double(rotation[axis * 3])),
+                 r2 = broadcast8d(double(rotation[axis * 3 + 1])),
                  r3 = broadcast8d(double(rotation[axis * 3 + 2]));
         const F8 t = broadcast(axis == 0 ? tx : ty);
         for (int i = 0; i < stride; i += 8) {
@@ -265,8 +266,7 @@ void pdm_hessian(const float* weighted, const float* jacobian, int row_count, in
         multiply_rows<4>(weighted, jacobian, row_count, size, row_stride, row, hessian);
         row += 4;
     }
-    for (; row < size; ++row)
-        multiply_rows<1>(weighted, jacobian, row_count, size, row_stride, row, hessian);
+    for (; row < size; ++row) multiply_rows<1>(weighted, jacobian, row_count, size, row_stride, row, hessian);
 }
 
 void pdm_gradient(const float* weighted, const float* residual, int landmark_count, int stride, int size,

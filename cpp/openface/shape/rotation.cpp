@@ -28,9 +28,9 @@ Matrix3 narrowed(const Matrix3d& m) {
     return narrow;
 }
 
-// A = U diag(w) V^T of a small matrix, largest value first, by one-sided Jacobi rotations (landmark-fitting.md,
-// section 9.3, item 14, which gives it for floats). The last bits of the rotations that follow depend on this
-// very order of operations, and with them where an image is sampled; so it is kept.
+// A = U diag(w) V^T of a small matrix, largest value first, by one-sided Jacobi rotations
+// (landmark-fitting.md, section 9.3, item 14, which gives it for floats). The last bits of the rotations that
+// follow depend on this very order of operations, and with them where an image is sampled; so it is kept.
 template <class Real, int N>
 struct Svd {
     std::array<std::array<Real, N>, N> u;  // u[k]: column k of U
@@ -142,10 +142,9 @@ float fused(float a, float b, float c) {
 
 }  // namespace
 
-Matrix3 rotation_from_euler(float rx, float ry, float rz) {
-    const float s1 = float(math::sin(rx)), c1 = float(math::cos(rx));
-    const float s2 = float(math::sin(ry)), c2 = float(math::cos(ry));
-    const float s3 = float(math::sin(rz)), c3 = float(math::cos(rz));
+namespace {
+
+Matrix3 rotation_of(float s1, float c1, float s2, float c2, float s3, float c3) {
     return {c2 * c3,
             -c2 * s3,
             s2,
@@ -155,6 +154,18 @@ Matrix3 rotation_from_euler(float rx, float ry, float rz) {
             fused(s1, s3, -((c1 * c3) * s2)),
             fused(c1 * s2, s3, c3 * s1),
             c1 * c2};
+}
+
+}  // namespace
+
+Matrix3 rotation_from_euler(float rx, float ry, float rz) {
+    return rotation_of(float(math::sin(rx)), float(math::cos(rx)), float(math::sin(ry)), float(math::cos(ry)),
+                       float(math::sin(rz)), float(math::cos(rz)));
+}
+
+Matrix3 rotation_from_euler_in_float(float rx, float ry, float rz) {
+    return rotation_of(math::single_sin(rx), math::single_cos(rx), math::single_sin(ry), math::single_cos(ry),
+                       math::single_sin(rz), math::single_cos(rz));
 }
 
 Vector3 euler_from_rotation(const Matrix3& r) {
@@ -225,8 +236,8 @@ Similarity inverse(const Similarity& s) {
 }
 
 // Root of the mean squared distance of points from their mean. The squares are floats and their sum is a
-// double, but behind the last multiple of sixteen coordinates (x and y in turn) four are added as floats before
-// they join it: the golden similarities are exact only so.
+// double, but behind the last multiple of sixteen coordinates (x and y in turn) four are added as floats
+// before they join it: the golden similarities are exact only so.
 static float spread(const float* x, const float* y, float mean_x, float mean_y, int count) {
     const auto square = [&](int k) {
         const float centred = k % 2 == 0 ? x[k / 2] - mean_x : y[k / 2] - mean_y;
@@ -236,7 +247,8 @@ static float spread(const float* x, const float* y, float mean_x, float mean_y, 
     double total = 0.0;
     int k = 0;
     for (; k < values / 16 * 16; ++k) total += double(square(k));
-    for (; k + 4 <= values; k += 4) total += double(((square(k) + square(k + 1)) + square(k + 2)) + square(k + 3));
+    for (; k + 4 <= values; k += 4)
+        total += double(((square(k) + square(k + 1)) + square(k + 2)) + square(k + 3));
     for (; k < values; ++k) total += double(square(k));
     return float(std::sqrt(total / count));
 }

@@ -15,6 +15,8 @@ using Vector3 = std::array<float, 3>;
 
 // Sines and cosines in double, rounded to float; products in float.
 Matrix3 rotation_from_euler(float rx, float ry, float rz);
+// The same with sines and cosines in single precision, as the reference's gaze has it.
+Matrix3 rotation_from_euler_in_float(float rx, float ry, float rz);
 // Through a unit quaternion. Near 180 degrees the quaternion's real part vanishes and the angles are NaN.
 Vector3 euler_from_rotation(const Matrix3& rotation);
 

@@ -63,7 +63,11 @@ def default_camera(width: int, height: int) -> tuple[float, float, float, float]
     >>> default_camera(640, 480)
     (500.0, 500.0, 320.0, 240.0)
     """
-    focal = float(np.float32((500.0 * width / 640.0 + 500.0 * height / 480.0) / 2.0))
+    # In single precision, 500 w/640 added unrounded: the last bit of the focal length shows in the gaze.
+    single = np.float32
+    down = single(500.0) * (single(height) / single(480.0))
+    both = single(500.0 * float(single(width) / single(640.0)) + float(down))
+    focal = float(both / single(2.0))
     return focal, focal, float(np.float32(width / 2.0)), float(np.float32(height / 2.0))
 
 
