@@ -1,20 +1,17 @@
 """OpenFace 2.2's landmarks, head pose, gaze and action units as a native Python extension.
 
-What needs more than numpy is imported when it is first used, so that ``import pyopenface`` is fast and needs
-neither weights nor pandas.
+Everything is imported when it is first used, numpy included, so that ``import pyopenface`` is fast and the
+command line can choose numpy's settings before it is loaded.
 """
 
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pyopenface._core import __version__
-
-# These share their names with their modules. Imported here, the functions are what the names stand for,
-# whoever imports the modules later.
-from pyopenface.analyze import analyze, analyze_iter
-from pyopenface.annotate import annotate, draw_face, show
 from pyopenface.build_config import build_config
 from pyopenface.errors import (
     DownloadError,
@@ -28,6 +25,8 @@ from pyopenface.errors import (
 
 if TYPE_CHECKING:
     from pyopenface import accessor, columns, models, plot, sources, synchrony, table, youtube
+    from pyopenface.analyze import analyze, analyze_iter
+    from pyopenface.annotate import annotate, draw_face, show
     from pyopenface.face import Face
     from pyopenface.face_analyser import AnalysedFace, FaceAnalyser
     from pyopenface.gaze_analyser import Gaze, GazeAnalyser
@@ -47,12 +46,17 @@ _HOMES = {
     "HogWriter": "hog",
     "LandmarkDetector": "landmark_detector",
     "accessor": "",
+    "analyze": "analyze",
+    "analyze_iter": "analyze",
+    "annotate": "annotate",
     "columns": "",
+    "draw_face": "annotate",
     "models": "",
     "plot": "",
     "read_hog": "hog",
     "read_openface_csv": "table",
     "read_parquet": "table",
+    "show": "annotate",
     "sources": "",
     "synchrony": "",
     "table": "",
@@ -98,6 +102,18 @@ __all__ = [
     "to_parquet",
     "youtube",
 ]
+
+
+class _Package(ModuleType):
+    """Lets ``analyze`` and ``annotate`` be the functions, whoever imports the modules of these names."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, ModuleType) and _HOMES.get(name) == name:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

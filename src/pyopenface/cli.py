@@ -93,6 +93,9 @@ def program() -> NoReturn:
     >>> from pyopenface.cli import program
     >>> program()  # doctest: +SKIP
     """
+    # Before numpy and OpenCV are loaded: the threads that OpenBLAS starts wait busily at first, on the cores
+    # that frames are decoded and fitted on, and nothing here is left to it.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     over = False
 
     def interrupt(_: int, __: FrameType | None) -> None:
