@@ -63,8 +63,10 @@ struct FittedFrame {
 class PyFaceTracking {
   public:
     PyFaceTracking(std::shared_ptr<const LandmarkModel> model, std::shared_ptr<const MtcnnDetector> detector,
-                   const LandmarkParameters& parameters, int max_faces, const std::string& identity)
-        : tracking_(std::move(model), std::move(detector), parameters, max_faces, tracks(identity)) {}
+                   const LandmarkParameters& parameters, int max_faces, const std::string& identity,
+                   int threads)
+        : tracking_(std::move(model), std::move(detector), parameters, max_faces, tracks(identity), threads) {
+    }
 
     FittedFrame track(const py::array& image, const py::object& boxes) {
         return fit(image, boxes,
@@ -386,12 +388,13 @@ void register_pipeline(py::module_& module) {
 
     py::class_<PyFaceTracking>(module, "FaceTracking", "Follows one face or several through a video.")
         .def(py::init([](std::shared_ptr<LandmarkModel> model, std::shared_ptr<MtcnnDetector> detector,
-                         const LandmarkParameters& parameters, int max_faces, const std::string& identity) {
+                         const LandmarkParameters& parameters, int max_faces, const std::string& identity,
+                         int threads) {
                  return std::make_unique<PyFaceTracking>(std::move(model), std::move(detector), parameters,
-                                                         max_faces, identity);
+                                                         max_faces, identity, threads);
              }),
              py::arg("model"), py::arg("detector"), py::arg("parameters"), py::arg("max_faces") = 1,
-             py::arg("identity") = "slot")
+             py::arg("identity") = "slot", py::arg("threads") = 1)
         .def("track", &PyFaceTracking::track, py::arg("image"), py::arg("boxes") = py::none())
         .def("fit_picture", &PyFaceTracking::fit_picture, py::arg("image"), py::arg("boxes") = py::none())
         .def("reset", &PyFaceTracking::reset)

@@ -123,6 +123,7 @@ class FaceTracking:
         parameters: LandmarkParameters,
         max_faces: int = 1,
         identity: str = "slot",
+        threads: int = 1,
     ) -> None: ...
     def track(self, image: npt.NDArray[np.uint8], boxes: npt.ArrayLike | None = None) -> FittedFrame: ...
     def fit_picture(

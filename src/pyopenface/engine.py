@@ -235,7 +235,8 @@ class Run:
     camera : tuple of float, optional
         fx, fy, cx, cy in pixels; by default guessed from the frame size as OpenFace does.
     threads : int
-        1: everything in the calling thread. 2 or more: decoding, fitting and measuring overlap.
+        1: everything in the calling thread. 2 or more: decoding, fitting and measuring overlap, and so do the
+        fits of several faces, or of the parts of one.
     live : bool
         Correct action units online, for input without an end.
     history : bool
@@ -290,6 +291,7 @@ class Run:
             parameters,
             max_faces if program == "several_faces" else 1,
             identity,
+            threads,
         )
         self._observer = _core.Observer(models.landmark, models.analyser, program, live, history)
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyopenface import _core
-from pyopenface.engine import ActionUnits, Run, load_models
+from pyopenface.engine import ActionUnits, Run, load_models, thread_count
 from pyopenface.errors import InputError
 from pyopenface.face import Face, faces_from_rows
 from pyopenface.sources.base import Frame, default_camera
@@ -45,6 +45,9 @@ class FaceTracker:
         OpenFace's settings for difficult images.
     parameters : LandmarkParameters, optional
         Any other settings of the landmark fit.
+    threads : int, optional
+        Faces that are fitted at the same time; None: as many as this process may use, at most 4. The numbers
+        are the same.
 
     Raises
     ------
@@ -73,6 +76,7 @@ class FaceTracker:
         *,
         wild: bool = False,
         parameters: _core.LandmarkParameters | None = None,
+        threads: int | None = 1,
     ) -> None:
         if isinstance(max_faces, bool) or max_faces != int(max_faces) or max_faces < 2:
             raise InputError(f"max_faces={max_faces!r}: expected a whole number, 2 or more")
@@ -91,6 +95,7 @@ class FaceTracker:
             max_faces=int(max_faces),
             identity=identity,
             camera=camera,
+            threads=thread_count(threads),
             live=True,
             history=False,
         )

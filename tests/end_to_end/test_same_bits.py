@@ -30,7 +30,7 @@ values = table.to_numpy(np.float64)
 print(len(values), hashlib.sha256(values.tobytes()).hexdigest())
 """
 
-# One tracker in each of several threads at a time.
+# Trackers in several threads at a time, each of them with as many threads for its faces.
 TRACK = """
 import hashlib, sys, threading
 import cv2
@@ -45,7 +45,7 @@ pictures = [capture.read()[1] for _ in range(int(frames))]
 sums = []
 
 def follow():
-    tracker = pyopenface.FaceTracker("clnf", models, 4, "track", "dynamic")
+    tracker = pyopenface.FaceTracker("clnf", models, 4, "track", "dynamic", threads=int(threads))
     digest, faces = hashlib.sha256(), 0
     for picture in pictures:
         for face in tracker.update(picture):

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+
+#include "openface/core/thread_pool.h"
 
 namespace openface {
 
@@ -42,6 +45,7 @@ FaceFitter::FaceFitter(std::shared_ptr<const LandmarkModel> model, const Landmar
     parameters_.check();
     for (const PartModel& part : model_->parts)
         part_fitters_.push_back(std::make_unique<ShapeFitter>(part.model, part.parameters));
+    part_landmarks_.resize(part_fitters_.size());
 }
 
 bool FaceFitter::fit(const ViewU8& grey, const std::vector<int>& windows, FaceState& state) {
@@ -71,28 +75,34 @@ bool FaceFitter::complete(const ViewU8& grey, bool fitted, FaceState& state) {
 
 void FaceFitter::refine_with_parts(const ViewU8& grey, FaceState& state) {
     const std::size_t n = std::size_t(model_->face.pdm->landmark_count());
-    bool any_used = false;
-    for (std::size_t p = 0; p < model_->parts.size(); ++p) {
+    std::atomic<bool> any_used = false;
+    const auto fit_part = [&](int number) {
+        const auto p = std::size_t(number);
         const PartModel& part = model_->parts[p];
         const std::size_t k = std::size_t(part.model.pdm->landmark_count());
-        part_landmarks_.assign(2 * k, 0.0f);
+        std::vector<float>& landmarks = part_landmarks_[p];
+        landmarks.assign(2 * k, 0.0f);
         for (const auto& [face, own] : part.landmarks) {
-            part_landmarks_[std::size_t(own)] = state.face.landmarks[std::size_t(face)];
-            part_landmarks_[k + std::size_t(own)] = state.face.landmarks[n + std::size_t(face)];
+            landmarks[std::size_t(own)] = state.face.landmarks[std::size_t(face)];
+            landmarks[k + std::size_t(own)] = state.face.landmarks[n + std::size_t(face)];
         }
         ShapeState& own_state = state.parts[p];
-        part_fitters_[p]->fit_to_landmarks(part_landmarks_.data(), own_state);
+        part_fitters_[p]->fit_to_landmarks(landmarks.data(), own_state);
         const double coarsest = part.model.experts->scales().front().scaling;
         const bool used = double(state.face.global.scale) > double(part_scale_share) * coarsest;
         std::vector<ScaleTrace>* scales = nullptr;
         if (trace_ != nullptr) {
-            trace_->part_landmarks_in.push_back(part_landmarks_);
+            trace_->part_landmarks_in.push_back(landmarks);
             trace_->part_starts.push_back(own_state);
             trace_->part_used.push_back(used);
             scales = &trace_->part_scales.emplace_back();
         }
         if (used) part_fitters_[p]->fit(grey, part.parameters.windows, own_state, scales);
-        any_used = any_used || used;
+        if (used) any_used = true;
+    };
+    {
+        const PoolScope pool(trace_ == nullptr ? PoolScope::current() : nullptr);
+        parallel_for(int(model_->parts.size()), fit_part);
     }
     if (!any_used) return;
     for (std::size_t p = 0; p < model_->parts.size(); ++p) {
@@ -103,8 +113,8 @@ void FaceFitter::refine_with_parts(const ViewU8& grey, FaceState& state) {
         }
     }
     if (trace_ != nullptr) trace_->merged_landmarks = state.face.landmarks;
-    part_landmarks_ = state.face.landmarks;
-    face_fitter_.fit_to_landmarks(part_landmarks_.data(), state.face);
+    merged_landmarks_ = state.face.landmarks;
+    face_fitter_.fit_to_landmarks(merged_landmarks_.data(), state.face);
 }
 
 void FaceFitter::start_from_box(const Box& box, FaceState& state) {

@@ -67,7 +67,8 @@ class FaceFitter {
     ShapeFitter face_fitter_;
     std::vector<std::unique_ptr<ShapeFitter>> part_fitters_;
     ValidatorScratch validator_scratch_;
-    std::vector<float> part_landmarks_;
+    std::vector<std::vector<float>> part_landmarks_;
+    std::vector<float> merged_landmarks_;
     Trace* trace_ = nullptr;
 };
 

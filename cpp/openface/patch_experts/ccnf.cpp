@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "openface/core/thread_pool.h"
 #include "openface/image/area_warp.h"
 #include "openface/io/binary_reader.h"
 #include "openface/io/file_bytes.h"
@@ -163,13 +164,17 @@ const CcnfExperts::Association* CcnfExperts::association(int scale, int view, in
     std::call_once(kept.once, [&] {
         kept.expert_size = edges->association_size();
         kept.matrices.assign(kept.expert_size * std::size_t(landmark_count_), 0.0f);
-        AssociationScratch scratch;
-        for (int i = 0; i < landmark_count_; ++i) {
-            const Expert& e = expert(scale, view, i);
-            if (e.neuron_count == 0) continue;
-            make_association(*edges, e.alpha_sum, e.betas, scratch,
-                             kept.matrices.data() + std::size_t(i) * kept.expert_size);
-        }
+        constexpr int at_a_time = 4;  // landmarks that share working memory
+        parallel_for((landmark_count_ + at_a_time - 1) / at_a_time, [&](int group) {
+            AssociationScratch scratch;
+            const int end = std::min((group + 1) * at_a_time, landmark_count_);
+            for (int i = group * at_a_time; i < end; ++i) {
+                const Expert& e = expert(scale, view, i);
+                if (e.neuron_count == 0) continue;
+                make_association(*edges, e.alpha_sum, e.betas, scratch,
+                                 kept.matrices.data() + std::size_t(i) * kept.expert_size);
+            }
+        });
     });
     return &kept;
 }

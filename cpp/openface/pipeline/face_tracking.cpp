@@ -38,7 +38,7 @@ float overlap(const Box& a, const Box& b) {
 
 FaceTracking::FaceTracking(std::shared_ptr<const LandmarkModel> model,
                            std::shared_ptr<const MtcnnDetector> detector,
-                           const LandmarkParameters& parameters, int max_faces, bool identities)
+                           const LandmarkParameters& parameters, int max_faces, bool identities, int threads)
     : model_(std::move(model)),
       detector_(std::move(detector)),
       parameters_(parameters_for(parameters, max_faces)) {
@@ -46,6 +46,8 @@ FaceTracking::FaceTracking(std::shared_ptr<const LandmarkModel> model,
         throw Error(Error::Code::input, "max_faces must be between 1 and 1000");
     for (int i = 0; i < max_faces; ++i)
         slots_.push_back({std::make_unique<LandmarkTracker>(model_, detector_, parameters_)});
+    if (threads < 1 || threads > 1000) throw Error(Error::Code::input, "threads must be between 1 and 1000");
+    if (threads > 1) pool_ = std::make_unique<ThreadPool>(threads);
     if (identities && max_faces > 1) identity_ = std::make_unique<FaceIdentity>(*model_->face.pdm);
 }
 
@@ -87,6 +89,7 @@ std::vector<Box> FaceTracking::find_faces(const Frame& frame, const std::vector<
 }
 
 std::vector<FittedFace> FaceTracking::track(const ViewU8& image, const std::vector<Box>* boxes) {
+    const PoolScope pool(pool_.get());
     const Frame frame = prepare(image);
     std::vector<FittedFace> faces;
     if (frame.grey.empty()) return faces;
@@ -128,19 +131,31 @@ std::vector<FittedFace> FaceTracking::track_several(const Frame& frame, const st
     }
 
     std::vector<bool> is_new(slots_.size(), false);
+    struct Fit {
+        LandmarkTracker* tracker;
+        const Box* box;  // null: go on from the frame before
+    };
+    std::vector<Fit> fits;
     std::size_t next = 0;
     for (std::size_t i = 0; i < slots_.size(); ++i) {
         Slot& slot = slots_[i];
         if (slot.tracker->state().failures > drop_after_failures) release(slot);
         if (slot.active) {
-            slot.tracker->track(frame);
+            fits.push_back({slot.tracker.get(), nullptr});
         } else if (next < candidates.size()) {
             slot.tracker->reset();
-            slot.tracker->track_in_box(frame, candidates[next++]);
+            fits.push_back({slot.tracker.get(), &candidates[next++]});
             slot.active = true;
             is_new[i] = true;
         }
     }
+    parallel_for(int(fits.size()), [&](int i) {
+        const Fit& fit = fits[std::size_t(i)];
+        if (fit.box == nullptr)
+            fit.tracker->track(frame);
+        else
+            fit.tracker->track_in_box(frame, *fit.box);
+    });
 
     // Two trackers on one face: the lower index gives way.
     for (std::size_t a = 0; a < slots_.size(); ++a)
@@ -160,6 +175,7 @@ std::vector<FittedFace> FaceTracking::track_several(const Frame& frame, const st
 }
 
 std::vector<FittedFace> FaceTracking::fit_picture(const ViewU8& image, const std::vector<Box>* boxes) {
+    const PoolScope pool(pool_.get());
     std::vector<FittedFace> faces;
     const Frame frame = prepare(image);
     if (frame.grey.empty()) return faces;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "openface/core/image.h"
+#include "openface/core/thread_pool.h"
 #include "openface/landmark_detector/landmark_tracker.h"
 
 namespace openface {
@@ -26,9 +27,11 @@ struct FittedFace {
 class FaceTracking {
   public:
     // max_faces 1 follows OpenFace's single-face program, more its multi-face program with that many
-    // trackers. With `identities`, for several faces, ids are those of people and not of trackers.
+    // trackers. With `identities`, for several faces, ids are those of people and not of trackers. More
+    // threads than one fit faces at the same time, or the parts of a single one.
     FaceTracking(std::shared_ptr<const LandmarkModel> model, std::shared_ptr<const MtcnnDetector> detector,
-                 const LandmarkParameters& parameters, int max_faces, bool identities = false);
+                 const LandmarkParameters& parameters, int max_faces, bool identities = false,
+                 int threads = 1);
     ~FaceTracking();
 
     // The next frame of a video. In the single-face case there is always exactly one entry. Boxes, where
@@ -68,6 +71,7 @@ class FaceTracking {
     std::unique_ptr<FaceFitter> picture_fitter_;  // created by the first picture
     MtcnnScratch detector_scratch_;
     ImageU8 grey_;
+    std::unique_ptr<ThreadPool> pool_;  // null: one thread
     long frame_count_ = 0;
     long detector_runs_ = 0;
 };

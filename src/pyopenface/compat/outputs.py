@@ -16,16 +16,17 @@ import numpy.typing as npt
 
 from pyopenface.columns import Layout
 from pyopenface.compat.arguments import Options
-from pyopenface.drawing import FaceMarks, Layers, draw_marks
-from pyopenface.encoding import OverlayWriter, save_overlay_image
 from pyopenface.engine import Models, Result
 from pyopenface.errors import OutputError
 from pyopenface.hog import HogWriter
 from pyopenface.sources.base import Image
 from pyopenface.table import CsvWriter
 
+# What draws and encodes is imported when a command line asks for it: most don't, and it takes 10 ms.
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from pyopenface.encoding import OverlayWriter
 
 __all__ = ["Destination", "Overlay", "Recorder", "column_groups"]
 
@@ -118,6 +119,8 @@ class Overlay:
                 return None
             return row[chosen].reshape(shape)
 
+        from pyopenface.drawing import FaceMarks, Layers, draw_marks
+
         marks = FaceMarks(
             landmarks=values(self._landmarks, -1, 2),
             eyes=values(self._eyes, 56, 2),
@@ -202,6 +205,8 @@ class Recorder:
             if "-hogalign" in options.outputs:
                 self._hog = stack.enter_context(HogWriter(destination.file(".hog")))
             if "-tracked" in options.outputs and not self._pictures:
+                from pyopenface.encoding import OverlayWriter
+
                 self._video = stack.enter_context(OverlayWriter(destination.file(".avi"), size, fps))
             self._files = stack.pop_all()
 
@@ -263,6 +268,8 @@ class Recorder:
             self._write_frame(result)
         elif "-tracked" in self._options.outputs:
             path = self.destination.file(f".{self._options.overlay_format}")
+            from pyopenface.encoding import save_overlay_image
+
             save_overlay_image(path, self._overlay.draw(result, self._camera))
 
     def _good(self, result: Result) -> list[bool]:
@@ -283,6 +290,8 @@ class Recorder:
         name = f"face_det_{identity:06d}"
         if not self._pictures:
             name = f"frame_det_{identity:02d}_{result.frame.number:06d}"
+        from pyopenface.encoding import save_overlay_image
+
         folder = self.destination.file("_aligned")
         save_overlay_image(folder / f"{name}.{self._options.aligned_format}", aligned)
 
