@@ -185,31 +185,53 @@ void CcnfExperts::respond(const ResponseQuery& query, ResponseMaps& maps, PatchS
     const int window = query.window, n = landmark_count_;
     maps.reshape(n, window);
     const Association* smoothing = association(query.scale, query.view, window);
-    const int positions = padded(window * window, 16) + 16;
-    if (scratch.maps.size() < std::size_t(2 * positions)) scratch.maps.resize(std::size_t(2 * positions));
-    float* responses = scratch.maps.data();
-    float* smoothed = responses + positions;
-    for (int i = 0; i < n; ++i) {
-        if (!view.visible[std::size_t(i)]) continue;
-        const Expert& e = expert(query.scale, query.view, i);
-        const int size = window + e.support - 1, stride = padded(size);
-        if (scratch.areas.size() < std::size_t(size * stride + 16))
-            scratch.areas.resize(std::size_t(size * stride + 16));
-        const std::size_t needed = std::size_t(ccnf_scratch_size(window, e.support));
-        if (scratch.patches.size() < needed) scratch.patches.resize(needed);
-        const AreaMap map = area_map(query.a, query.b, query.landmarks[i], query.landmarks[n + i], size);
-        sample_area(query.grey, map, size, scratch.areas.data(), stride);
-        const CcnfNeurons neurons{e.weights.data(), e.biases.data(), e.twice_alphas.data(), e.neuron_count,
-                                  padded(e.neuron_count)};
-        ccnf_neuron_responses(scratch.areas.data(), stride, window, e.support, neurons,
-                              scratch.patches.data(), responses);
-        if (smoothing != nullptr) {
-            associate(smoothing->matrices.data() + std::size_t(i) * smoothing->expert_size, window * window,
-                      responses, smoothed);
-            ccnf_write_map(smoothed, window, 1.0f, maps.map(i), maps.stride);
-        } else {
-            ccnf_write_map(responses, window, association_without_edges(e.alpha_sum, window), maps.map(i),
-                           maps.stride);
+    const int positions = padded(window * window, 16) + 96;
+    const auto grow = [](AlignedVector<float>& buffer, int needed) {
+        if (buffer.size() < std::size_t(needed)) buffer.resize(std::size_t(needed));
+    };
+    grow(scratch.maps, (ccnf_batch_size + 1) * positions);
+    float* smoothed = scratch.maps.data() + ccnf_batch_size * positions;
+    CcnfBatch batch;
+    int landmarks[ccnf_batch_size];
+    for (int i = 0; i < n;) {
+        // Experts of one support that follow each other.
+        int support = 0, stride = 0;
+        for (batch.count = 0; i < n && batch.count < ccnf_batch_size; ++i) {
+            if (!view.visible[std::size_t(i)]) continue;
+            const Expert& e = expert(query.scale, query.view, i);
+            if (batch.count > 0 && e.support != support) break;
+            support = e.support;
+            const int size = window + support - 1;
+            stride = padded(size);
+            const int area_size = size * stride + 16;
+            grow(scratch.areas, ccnf_batch_size * area_size);
+            float* area = scratch.areas.data() + batch.count * area_size;
+            const AreaMap map = area_map(query.a, query.b, query.landmarks[i], query.landmarks[n + i], size);
+            sample_area(query.grey, map, size, area, stride);
+            batch.areas[batch.count] = area;
+            batch.neurons[batch.count] = {e.weights.data(), e.biases.data(), e.twice_alphas.data(),
+                                          e.neuron_count, padded(e.neuron_count)};
+            batch.responses[batch.count] = scratch.maps.data() + batch.count * positions;
+            batch.upcoming[batch.count] =
+                smoothing == nullptr ? static_cast<const void*>(e.weights.data())
+                                     : smoothing->matrices.data() + std::size_t(i) * smoothing->expert_size;
+            landmarks[batch.count++] = i;
+        }
+        if (batch.count == 0) break;
+        batch.upcoming_bytes = smoothing == nullptr ? 0 : smoothing->expert_size * sizeof(float);
+        grow(scratch.patches, ccnf_scratch_size(window, support));
+        ccnf_neuron_responses(batch, stride, window, support, scratch.patches.data());
+        for (int k = 0; k < batch.count; ++k) {
+            const int landmark = landmarks[k];
+            if (smoothing != nullptr) {
+                associate(smoothing->matrices.data() + std::size_t(landmark) * smoothing->expert_size,
+                          window * window, batch.responses[k], smoothed);
+                ccnf_write_map(smoothed, window, 1.0f, maps.map(landmark), maps.stride);
+            } else {
+                const Expert& e = expert(query.scale, query.view, landmark);
+                ccnf_write_map(batch.responses[k], window, association_without_edges(e.alpha_sum, window),
+                               maps.map(landmark), maps.stride);
+            }
         }
     }
 }

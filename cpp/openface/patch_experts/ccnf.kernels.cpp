@@ -32,9 +32,6 @@ OPENFACE_INLINE Lanes load_lanes(const float* p) {
 OPENFACE_INLINE Lanes broadcast_lanes(float x) {
     return broadcast16(x);
 }
-OPENFACE_INLINE Lanes divide(Lanes a, Lanes b) {
-    return a / b;
-}
 OPENFACE_INLINE Lanes reciprocal_norm(Lanes squares) {
     const __m512 norm = _mm512_sqrt_ps(__m512(squares)), one = _mm512_set1_ps(1.0f);
     return F16(one) /
@@ -48,9 +45,6 @@ OPENFACE_INLINE Lanes load_lanes(const float* p) {
 }
 OPENFACE_INLINE Lanes broadcast_lanes(float x) {
     return broadcast(x);
-}
-OPENFACE_INLINE Lanes divide(Lanes a, Lanes b) {
-    return a / b;
 }
 OPENFACE_INLINE Lanes reciprocal_norm(Lanes squares) {
     const F8 norm = sqrt(squares);
@@ -70,16 +64,17 @@ struct Patches {
 // Means and reciprocals of the norms of V vectors of positions, summed as the reference does it: values row
 // by row, squares column by column and fused only behind the last multiple of eight (section 9.3, item 7).
 template <int V>
-OPENFACE_INLINE void patch_statistics(const Patches& patches, int position, Lanes* mean, Lanes* reciprocal) {
+OPENFACE_INLINE void patch_statistics(const Patches& patches, int position, float* means,
+                                      float* reciprocals) {
     const float* values = patches.values + position;
-    Lanes total[V], squares[V];
+    Lanes total[V], squares[V], mean[V];
     for (int v = 0; v < V; ++v) total[v] = squares[v] = broadcast_lanes(0.0f);
     for (int y = 0; y < patches.support; ++y)
         for (int x = 0; x < patches.support; ++x) {
             const float* p = values + patches.offsets[x * patches.support + y];
             for (int v = 0; v < V; ++v) total[v] = total[v] + load_lanes(p + v * lane_count);
         }
-    for (int v = 0; v < V; ++v) mean[v] = divide(total[v], broadcast_lanes(float(patches.elements)));
+    for (int v = 0; v < V; ++v) mean[v] = total[v] / broadcast_lanes(float(patches.elements));
     const int plain = patches.elements / 8 * 8;
     for (int e = 0; e < plain; ++e)
         for (int v = 0; v < V; ++v) {
@@ -91,24 +86,43 @@ OPENFACE_INLINE void patch_statistics(const Patches& patches, int position, Lane
             const Lanes u = load_lanes(values + patches.offsets[e] + v * lane_count) - mean[v];
             squares[v] = fma(u, u, squares[v]);
         }
-    for (int v = 0; v < V; ++v) reciprocal[v] = reciprocal_norm(squares[v]);
+    for (int v = 0; v < V; ++v) {
+        store(means + position + v * lane_count, mean[v]);
+        store(reciprocals + position + v * lane_count, reciprocal_norm(squares[v]));
+    }
+}
+
+// Memory that is needed soon: it comes nearer while the neurons are at work.
+struct Upcoming {
+    const char* next;
+    std::size_t step;
+};
+
+OPENFACE_INLINE void approach(Upcoming& memory) {
+    __builtin_prefetch(memory.next, 0, 2);
+    memory.next += memory.step;
 }
 
 // Neurons of which the first `Paired` sum even and odd terms apart, the others in one chain (section 9.3,
 // item 8: "I-order" and "S-order"). The bias is the first term.
 template <int Paired, int Single, int V>
-OPENFACE_INLINE void correlate(const Patches& patches, int position, const Lanes* mean,
-                               const Lanes* reciprocal, const CcnfNeurons& neurons, int first_neuron,
-                               float* z, int positions) {
+OPENFACE_INLINE void correlate(const Patches& patches, int position, const float* means,
+                               const float* reciprocals, const CcnfNeurons& neurons, int first_neuron,
+                               Upcoming& upcoming, float* z, int positions) {
     const float* values = patches.values + position;
     const float* weights = neurons.weights + first_neuron;
-    Lanes even[Paired + Single][V], odd[Paired + 1][V];
+    Lanes even[Paired + Single][V], odd[Paired + 1][V], mean[V], reciprocal[V];
+    for (int v = 0; v < V; ++v) {
+        mean[v] = load_lanes(means + position + v * lane_count);
+        reciprocal[v] = load_lanes(reciprocals + position + v * lane_count);
+    }
     for (int n = 0; n < Paired + Single; ++n)
         for (int v = 0; v < V; ++v) even[n][v] = broadcast_lanes(neurons.biases[first_neuron + n]);
     for (int n = 0; n < Paired; ++n)
         for (int v = 0; v < V; ++v) odd[n][v] = broadcast_lanes(0.0f);
-    const auto add = [&](int e, auto& paired_chain) {
+    const auto add = [&](int e, auto& paired_chain) __attribute__((always_inline)) {
         const float* w = weights + e * neurons.stride;
+        approach(upcoming);
         Lanes u[V];
         for (int v = 0; v < V; ++v)
             u[v] = (load_lanes(values + patches.offsets[e] + v * lane_count) - mean[v]) * reciprocal[v];
@@ -136,96 +150,158 @@ OPENFACE_INLINE void correlate(const Patches& patches, int position, const Lanes
     }
     for (int n = 0; n < Paired; ++n)
         for (int v = 0; v < V; ++v) even[n][v] = even[n][v] + odd[n][v];
+    float* out = z + position;
     for (int n = 0; n < Paired + Single; ++n)
-        for (int v = 0; v < V; ++v) store(z + n * positions + v * lane_count, even[n][v]);
+        for (int v = 0; v < V; ++v) store(out + n * positions + v * lane_count, even[n][v]);
 }
 
 // The reference's matrix product treats the first four of seven neurons, the number in all published models,
 // differently from the others, except at the window's last position.
 constexpr int usual_neurons = 7, paired_neurons = 4;
 
+// Neurons from first_neuron on at V vectors of positions.
 template <int V>
-OPENFACE_INLINE void evaluate(const Patches& patches, int position, const CcnfNeurons& neurons,
-                              int first_neuron, int neuron_count, float* z, int positions) {
-    Lanes mean[V], reciprocal[V];
-    patch_statistics<V>(patches, position, mean, reciprocal);
+OPENFACE_INLINE void evaluate(const Patches& patches, int position, const float* means,
+                              const float* reciprocals, const CcnfNeurons& neurons, int first_neuron,
+                              int neuron_count, Upcoming& upcoming, float* z, int positions) {
     if (neurons.count == usual_neurons) {
-        correlate<paired_neurons, usual_neurons - paired_neurons, V>(patches, position, mean, reciprocal,
-                                                                     neurons, 0, z, positions);
+        correlate<paired_neurons, usual_neurons - paired_neurons, V>(patches, position, means, reciprocals,
+                                                                     neurons, 0, upcoming, z, positions);
         return;
     }
-    int n = 0;
-    for (; n + 4 <= neuron_count; n += 4)
-        correlate<0, 4, V>(patches, position, mean, reciprocal, neurons, first_neuron + n, z + n * positions,
-                           positions);
-    for (; n < neuron_count; ++n)
-        correlate<0, 1, V>(patches, position, mean, reciprocal, neurons, first_neuron + n, z + n * positions,
-                           positions);
+    for (int n = 0; n < neuron_count; ++n)
+        correlate<0, 1, V>(patches, position, means, reciprocals, neurons, first_neuron + n, upcoming,
+                           z + n * positions, positions);
 }
 
-// The paired neurons at the last position, each in one chain; lanes are neurons.
-OPENFACE_INLINE void evaluate_last(const Patches& patches, int position, const CcnfNeurons& neurons, float* z,
-                                   int positions) {
-    const float* values = patches.values + position;
-    float total = 0.0f, squares = 0.0f;
-    for (int y = 0; y < patches.support; ++y)
-        for (int x = 0; x < patches.support; ++x) total += values[patches.offsets[x * patches.support + y]];
-    const float mean = total / float(patches.elements);
-    const int plain = patches.elements / 8 * 8;
-    for (int e = 0; e < patches.elements; ++e) {
-        const float u = values[patches.offsets[e]] - mean;
-        squares = e < plain ? squares + u * u : fma(u, u, squares);
+// Adds the logistic functions of neurons, one after the other, to the responses of eight positions.
+OPENFACE_INLINE F8 add_neurons(F8 response, const float* z, int positions, const double* twice_alphas,
+                               int count) {
+    for (int n = 0; n < count; ++n) {
+        if (twice_alphas[n] == 0.0) continue;
+        const D8 divisor = exp(to_double(-load(z + n * positions))) + 1.0;
+        response = to_float(to_double(response) + broadcast8d(twice_alphas[n]) / divisor);
     }
-    const float norm = __builtin_sqrtf(squares);
-    const float reciprocal = 1.0f / (norm == 0.0f ? 1.0f : norm);
-    F8 sum = load(neurons.biases);
-    for (int e = 0; e < patches.elements; ++e)
-        sum = fma(load(neurons.weights + e * neurons.stride),
-                  broadcast((values[patches.offsets[e]] - mean) * reciprocal), sum);
-    for (int n = 0; n < paired_neurons; ++n) z[n * positions + position] = sum[n];
+    return response;
 }
 
-}  // namespace
-
-void ccnf_neuron_responses(const float* area, int area_stride, int window, int support,
-                           const CcnfNeurons& neurons, float* scratch, float* responses) {
-    const int size = window + support - 1;
-    const int length = pad(size * window, 16) + 32;
-    const int positions = pad(window * window, 16) + 32;
-    float* compact = scratch;
-    float* z = compact + support * length;
-    compact_columns(area, area_stride, window, support, compact, length);
-    int offsets[ccnf_largest_support * ccnf_largest_support];
-    for (int x = 0; x < support; ++x)
-        for (int y = 0; y < support; ++y) offsets[x * support + y] = x * length + y * window;
-    const Patches patches{compact, offsets, support, support * support};
-
-    const int count = window * window;
-    for (int i = 0; i < pad(count, 16); i += 8) store(responses + i, zero());
+// The first `count` positions of a window.
+OPENFACE_INLINE void evaluate_positions(const Patches& patches, int count, const CcnfNeurons& neurons,
+                                        Upcoming upcoming, float* scratch, int positions, float* responses) {
+    float* means = scratch;
+    float* reciprocals = means + positions;
+    float* z = reciprocals + positions;
+    for (int done = 0; done < count;) {
+        const int vectors = (count - done + lane_count - 1) / lane_count;
+        if (vectors >= 5) {
+            patch_statistics<5>(patches, done, means, reciprocals);
+            done += 5 * lane_count;
+        } else if (vectors >= 3) {
+            patch_statistics<3>(patches, done, means, reciprocals);
+            done += 3 * lane_count;
+        } else {
+            patch_statistics<1>(patches, done, means, reciprocals);
+            done += lane_count;
+        }
+    }
+    for (int i = 0; i < count; i += 8) store(responses + i, zero());
     // Neurons in batches of at most 16, which is what the scratch holds.
     for (int first = 0; first < neurons.count; first += 16) {
         const int batch = neurons.count - first < 16 ? neurons.count - first : 16;
         for (int done = 0; done < count;) {
             if (count - done > lane_count && most_vectors == 2) {
-                evaluate<most_vectors>(patches, done, neurons, first, batch, z + done, positions);
+                evaluate<most_vectors>(patches, done, means, reciprocals, neurons, first, batch, upcoming, z,
+                                       positions);
                 done += most_vectors * lane_count;
             } else {
-                evaluate<1>(patches, done, neurons, first, batch, z + done, positions);
+                evaluate<1>(patches, done, means, reciprocals, neurons, first, batch, upcoming, z, positions);
                 done += lane_count;
             }
         }
-        if (neurons.count == usual_neurons) evaluate_last(patches, count - 1, neurons, z, positions);
-        for (int i = 0; i < count; i += 8) {
-            F8 response = load(responses + i);
-            for (int n = 0; n < batch; ++n) {
-                const double factor = neurons.twice_alphas[first + n];
-                if (factor == 0.0) continue;
-                const D8 divisor = exp(to_double(-load(z + n * positions + i))) + 1.0;
-                response = to_float(to_double(response) + broadcast8d(factor) / divisor);
-            }
-            store(responses + i, response);
-        }
+        for (int i = 0; i < count; i += 8)
+            store(responses + i,
+                  add_neurons(load(responses + i), z + i, positions, neurons.twice_alphas + first, batch));
     }
+}
+
+// The last position of up to eight experts of seven neurons, each neuron in one chain. Lanes are experts
+// until the patches are normalised, then neurons.
+OPENFACE_INLINE void evaluate_last_positions(const CcnfBatch& batch, int area_stride, int window, int support,
+                                             float* scratch) {
+    const int elements = support * support, corner = (window - 1) * (area_stride + 1);
+    float* patches = scratch;  // column by column, eight experts per element
+    for (int y = 0; y < support; ++y)
+        for (int x = 0; x < support; x += 8) {
+            F8 rows[8];
+            for (int i = 0; i < 8; ++i) {
+                const float* area = batch.areas[i < batch.count ? i : 0];
+                rows[i] = load(area + corner + y * area_stride + x);
+            }
+            transpose(rows);
+            for (int i = 0; i < 8 && x + i < support; ++i)
+                store(patches + ((x + i) * support + y) * 8, rows[i]);
+        }
+    F8 total = zero(), squares = zero();
+    for (int y = 0; y < support; ++y)
+        for (int x = 0; x < support; ++x) total = total + load(patches + (x * support + y) * 8);
+    const F8 mean = total / broadcast(float(elements));
+    const int plain = elements / 8 * 8;
+    for (int e = 0; e < elements; ++e) {
+        const F8 u = load(patches + e * 8) - mean;
+        squares = e < plain ? squares + u * u : fma(u, u, squares);
+        store(patches + e * 8, u);
+    }
+    const F8 norm = sqrt(squares);
+    const F8 reciprocal = broadcast(1.0f) / select(norm == 0.0f, broadcast(1.0f), norm);
+    for (int e = 0; e < elements; ++e) store(patches + e * 8, load(patches + e * 8) * reciprocal);
+
+    const CcnfNeurons* neurons[8];
+    F8 sums[8];
+    for (int i = 0; i < 8; ++i) {
+        neurons[i] = &batch.neurons[i < batch.count ? i : 0];
+        sums[i] = load(neurons[i]->biases);
+    }
+    const int stride = neurons[0]->stride;
+    for (int e = 0; e < elements; ++e)
+        for (int i = 0; i < 8; ++i)
+            sums[i] = fma(load(neurons[i]->weights + e * stride), broadcast(patches[e * 8 + i]), sums[i]);
+    for (int i = 0; i < batch.count; ++i) {
+        float z[8];
+        store(z, sums[i]);
+        float response = 0.0f;
+        const D8 divisors[1] = {exp(to_double(-load(z))) + 1.0};
+        double divisor[8];
+        store(divisor, divisors[0]);
+        for (int n = 0; n < usual_neurons; ++n)
+            if (neurons[i]->twice_alphas[n] != 0.0)
+                response = float(double(response) + neurons[i]->twice_alphas[n] / divisor[n]);
+        batch.responses[i][window * window - 1] = response;
+    }
+}
+
+}  // namespace
+
+void ccnf_neuron_responses(const CcnfBatch& batch, int area_stride, int window, int support, float* scratch) {
+    const int size = window + support - 1, count = window * window;
+    const int length = pad(size * window, 16) + 32;
+    const int positions = pad(count, 16) + 32;
+    int offsets[ccnf_largest_support * ccnf_largest_support];
+    for (int x = 0; x < support; ++x)
+        for (int y = 0; y < support; ++y) offsets[x * support + y] = x * length + y * window;
+    float* work = scratch + support * length;
+    bool last_together = true;
+    for (int i = 0; i < batch.count; ++i)
+        last_together = last_together && batch.neurons[i].count == usual_neurons;
+    for (int i = 0; i < batch.count; ++i) {
+        compact_columns(batch.areas[i], area_stride, window, support, scratch, length);
+        const Patches patches{scratch, offsets, support, support * support};
+        const int passes = (count + most_vectors * lane_count - 1) / (most_vectors * lane_count);
+        const Upcoming upcoming{reinterpret_cast<const char*>(batch.upcoming[i]),
+                                batch.upcoming_bytes / std::size_t(patches.elements * passes) + 1};
+        evaluate_positions(patches, last_together ? count - 1 : count, batch.neurons[i], upcoming, work,
+                           positions, batch.responses[i]);
+    }
+    if (last_together) evaluate_last_positions(batch, area_stride, window, support, scratch);
 }
 
 void ccnf_write_map(const float* values, int window, float factor, float* map, int stride) {

@@ -1,6 +1,8 @@
 // The hot loops of CCNF patch experts (landmark-fitting.md, section 4.4); memory layouts are said here.
 #pragma once
 
+#include <cstddef>
+
 #include "openface/core/aligned.h"
 #include "openface/core/dispatch.h"
 
@@ -17,15 +19,30 @@ struct CcnfNeurons {
     int stride = 0;
 };
 
-// Sum over neurons of 2 alpha / (1 + exp(-z)) at each of the window's positions, row by row: padded(window^2,
-// 16) floats, with the reference's order of operations (section 9.3, items 7 and 8). area: window + support -
-// 1 rows, `area_stride` floats apart. scratch: ccnf_scratch_size floats.
-OPENFACE_KERNEL(ccnf_neuron_responses, void(const float* area, int area_stride, int window, int support,
-                                            const CcnfNeurons& neurons, float* scratch, float* responses));
+// Experts of one support and their areas of interest, evaluated together: window + support - 1 rows, readable
+// for eight floats behind the last one. Memory that is needed next, such as the expert's association matrix,
+// can be announced.
+inline constexpr int ccnf_batch_size = 8;
+struct CcnfBatch {
+    int count = 0;
+    const float* areas[ccnf_batch_size] = {};
+    CcnfNeurons neurons[ccnf_batch_size];
+    const void* upcoming[ccnf_batch_size] = {};
+    std::size_t upcoming_bytes = 0;
+    float* responses[ccnf_batch_size] = {};  // padded(window^2, 16) floats each, written up to window^2
+};
+
+// Sum over neurons of 2 alpha / (1 + exp(-z)) at each of the window's positions, row by row, with the
+// reference's order of operations (section 9.3, items 7 and 8). Rows of the areas are `area_stride` floats
+// apart. scratch: ccnf_scratch_size floats.
+OPENFACE_KERNEL(ccnf_neuron_responses,
+                void(const CcnfBatch& batch, int area_stride, int window, int support, float* scratch));
 
 constexpr int ccnf_scratch_size(int window, int support) {
-    const int positions = padded(window * window, 16) + 32;
-    return support * (padded((window + support - 1) * window, 16) + 32) + 16 * positions;
+    const int positions = padded(window * window, 16) + 96;
+    const int compact = support * (padded((window + support - 1) * window, 16) + 32);
+    const int last = 8 * support * (support + 8);
+    return (compact > last ? compact : last) + 18 * positions;
 }
 
 // Writes a window x window map (rows `stride` apart, zero padded): each value times `factor`, raised by the
