@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <new>
 #include <vector>
 
@@ -23,6 +24,23 @@ struct AlignedAllocator {
 
 template <class T>
 using AlignedVector = std::vector<T, AlignedAllocator<T>>;
+
+// Memory on a 64-byte boundary that is not cleared, for what is written before it is read.
+class UninitialisedFloats {
+  public:
+    UninitialisedFloats() = default;
+    explicit UninitialisedFloats(std::size_t count)
+        : values_(static_cast<float*>(::operator new(count * sizeof(float), std::align_val_t{64}))) {}
+
+    float* data() { return values_.get(); }
+    const float* data() const { return values_.get(); }
+
+  private:
+    struct Release {
+        void operator()(float* values) const noexcept { ::operator delete(values, std::align_val_t{64}); }
+    };
+    std::unique_ptr<float[], Release> values_;
+};
 
 // Rounds a count up to a whole number of vector lanes.
 constexpr int padded(int count, int lanes = 8) {

@@ -62,16 +62,7 @@ bool make_association(const EdgeComponents& edges, float alpha_sum, std::span<co
         std::fill(association, association + size, 0.0f);
         return false;
     }
-    // Transposed in tiles that stay in the cache.
-    constexpr int tile = 16;
-    for (int k0 = 0; k0 < n; k0 += tile)
-        for (int i0 = 0; i0 < stride; i0 += tile)
-            for (int k = k0; k < std::min(n, k0 + tile); ++k) {
-                float* column = association + std::size_t(k) * std::size_t(stride);
-                for (int i = i0; i < i0 + tile; ++i)
-                    column[i] =
-                        i < n ? scratch.inverse[std::size_t(i) * std::size_t(stride) + std::size_t(k)] : 0.0f;
-            }
+    transpose_padded(scratch.inverse.data(), n, stride, association);
     return true;
 }
 

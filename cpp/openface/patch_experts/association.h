@@ -48,6 +48,9 @@ float association_without_edges(float alpha_sum, int window);
 
 // sum += beta * edges, for n x n edges whose rows follow each other and a sum whose rows are `stride` apart.
 OPENFACE_KERNEL(add_edges, void(const float* edges, float beta, int n, int stride, float* sum));
+// The transpose of an n x n matrix; rows of both are `stride` apart, a multiple of 8, and padded with zeros
+// in the result.
+OPENFACE_KERNEL(transpose_padded, void(const float* matrix, int n, int stride, float* transposed));
 // response = association * values; padded(positions, 16) values go in and come out.
 OPENFACE_KERNEL(associate,
                 void(const float* association, int positions, const float* values, float* response));

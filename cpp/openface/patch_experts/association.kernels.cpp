@@ -36,6 +36,18 @@ void add_edges(const float* edges, float beta, int n, int stride, float* sum) {
     }
 }
 
+void transpose_padded(const float* matrix, int n, int stride, float* transposed) {
+    for (int row = 0; row < stride; row += 8)
+        for (int column = 0; column < n; column += 8) {
+            F8 block[8];
+            for (int i = 0; i < 8; ++i)
+                block[i] = row + i < n ? load(matrix + (row + i) * stride + column) : zero();
+            transpose(block);
+            for (int i = 0; i < 8 && column + i < n; ++i)
+                store(transposed + (column + i) * stride + row, block[i]);
+        }
+}
+
 void associate(const float* association, int positions, const float* values, float* response) {
     const int height = (positions + 15) / 16 * 16;
     for (int row = 0; row < height;) {

@@ -163,14 +163,15 @@ const CcnfExperts::Association* CcnfExperts::association(int scale, int view, in
     Association& kept = *associations_[index];
     std::call_once(kept.once, [&] {
         kept.expert_size = edges->association_size();
-        kept.matrices.assign(kept.expert_size * std::size_t(landmark_count_), 0.0f);
+        kept.matrices = UninitialisedFloats(kept.expert_size * std::size_t(landmark_count_));
+        const View& shown = scales_[std::size_t(scale)].views[std::size_t(view)];
         constexpr int at_a_time = 4;  // landmarks that share working memory
         parallel_for((landmark_count_ + at_a_time - 1) / at_a_time, [&](int group) {
             AssociationScratch scratch;
             const int end = std::min((group + 1) * at_a_time, landmark_count_);
             for (int i = group * at_a_time; i < end; ++i) {
+                if (!shown.visible[std::size_t(i)]) continue;
                 const Expert& e = expert(scale, view, i);
-                if (e.neuron_count == 0) continue;
                 make_association(*edges, e.alpha_sum, e.betas, scratch,
                                  kept.matrices.data() + std::size_t(i) * kept.expert_size);
             }

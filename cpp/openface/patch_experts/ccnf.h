@@ -41,7 +41,8 @@ class CcnfExperts final : public PatchExperts {
     struct Association {
         std::once_flag once;
         std::size_t expert_size = 0;
-        AlignedVector<float> matrices;  // of invisible landmarks: zeros
+        UninitialisedFloats
+            matrices;  // of the landmarks that the view shows  // of invisible landmarks: zeros
     };
 
     // What loading may still cost. The published files need a hundredth of the work: their largest window is

@@ -199,6 +199,9 @@ OPENFACE_INLINE void evaluate_positions(const Patches& patches, int count, const
         } else if (vectors >= 3) {
             patch_statistics<3>(patches, done, means, reciprocals);
             done += 3 * lane_count;
+        } else if (vectors == 2) {
+            patch_statistics<2>(patches, done, means, reciprocals);
+            done += 2 * lane_count;
         } else {
             patch_statistics<1>(patches, done, means, reciprocals);
             done += lane_count;

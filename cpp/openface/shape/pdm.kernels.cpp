@@ -301,8 +301,14 @@ OPENFACE_INLINE void finish_column(float* columns, int stride, int j, int i, dou
     for (int v = 0; v < V; ++v) value[v] = to_double(load(column + 8 * v));
     for (int k = 0; k < j; ++k) {
         const float* earlier = columns + k * stride;
-        const F8 f = broadcast(earlier[j]);
-        for (int v = 0; v < V; ++v) value[v] -= to_double(load(earlier + i + 8 * v) * f);
+        const F16 f = broadcast16(earlier[j]);
+        int v = 0;
+        for (; v + 2 <= V; v += 2) {
+            const F16 product = load16(earlier + i + 8 * v) * f;
+            value[v] -= to_double(low(product));
+            value[v + 1] -= to_double(high(product));
+        }
+        for (; v < V; ++v) value[v] -= to_double(load(earlier + i + 8 * v) * low(f));
     }
     for (int v = 0; v < V; ++v) {
         const F8 rounded = to_float(value[v] * broadcast8d(reciprocal));
