@@ -52,6 +52,8 @@ def run_process(command: Sequence[str], cores: Sequence[int] | None = None) -> P
     Raises RuntimeError with the end of its standard error if it fails.
     """
     environment = os.environ | {"PYOPENFACE_MODELS": str(MODELS)}
+    # An installed package is compiled; sources that may not be would be compiled in every run.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     pinned = "" if cores is None or not hasattr(os, "sched_setaffinity") else ",".join(map(str, cores))
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report")

@@ -16,6 +16,7 @@ it was typed.
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import logging
 import os
@@ -96,6 +97,7 @@ def program() -> NoReturn:
     # Before numpy and OpenCV are loaded: the threads that OpenBLAS starts wait busily at first, on the cores
     # that frames are decoded and fitted on, and nothing here is left to it.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    gc.set_threshold(50_000)  # imports make many objects and hardly any that only the collector could free
     over = False
 
     def interrupt(_: int, __: FrameType | None) -> None:
