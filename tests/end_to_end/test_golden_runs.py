@@ -1,4 +1,4 @@
-"""Whole videos against OpenFace 2.2's own CSV files, group by group of columns, within the noise floor.
+"""Whole videos against OpenFace 2.2's own CSV files: digit by digit, or within the noise floor.
 
 What the noise floor is and why a short clip can be a little outside by chance stands in docs/accuracy.md.
 """
@@ -15,18 +15,21 @@ import pyopenface
 from pyopenface.table import to_openface_csv
 
 CLNF = "feature_extraction_clnf"
-CLIPS = [
+EXACT_CLIPS = [
     Clip(CLNF, "default.wmv", "clnf"),
     Clip(CLNF, "2015-10-15-15-14.avi", "clnf"),
     Clip(CLNF, "changeLighting.wmv", "clnf"),
     Clip(CLNF, "gap.avi", "clnf"),
     Clip(CLNF, "image_sequence", "clnf"),
     Clip("feature_extraction_clnf_wild_model", "default.wmv", "model/main_clnf_wild.txt"),
+    Clip("feature_extraction_au_static", "default.wmv", "clnf", "static"),
+    Clip("feature_extraction_au_static", "gap.avi", "clnf", "static"),
+]
+CLIPS = [
+    *EXACT_CLIPS,
     Clip("feature_extraction_clm", "default.wmv", "clm"),
     Clip("feature_extraction_ceclm_standin", "default.wmv", "ceclm"),
     Clip("feature_extraction_ceclm_standin", "changeLighting.wmv", "ceclm"),
-    Clip("feature_extraction_au_static", "default.wmv", "clnf", "static"),
-    Clip("feature_extraction_au_static", "gap.avi", "clnf", "static"),
 ]
 # About 130 verdicts (groups times clips), three shares each: three deviations keep a false alarm unlikely.
 DEVIATIONS = 3.0
@@ -114,12 +117,11 @@ def test_every_group_of_columns_is_inside_the_noise_floor_but_for_chance(compari
     assert not outside
 
 
-def test_clnf_clips_together_are_strictly_inside_the_noise_floor(
-    compared: Callable[[Clip], Comparison], tmp_path: Path
-) -> None:
-    # 1388 frames: enough that the judge's margins need no allowance for chance.
-    verdict = pooled([compared(clip) for clip in CLIPS if clip.folder == CLNF], tmp_path)
-    assert verdict["outside"] == []
+@pytest.mark.parametrize("comparison", EXACT_CLIPS, ids=str, indirect=True)
+def test_every_cell_of_the_ccnf_models_is_the_references(comparison: Comparison) -> None:
+    different = {name: g["equal"] for name, g in comparison.result["groups"].items() if g["equal"] < 1.0}
+    # In 4 of the 842 frames of 2015-10-15-15-14.avi action units differ by up to 0.02.
+    assert all(name.startswith("au_") and equal > 0.998 for name, equal in different.items()), different
 
 
 def test_all_models_together_are_strictly_inside_the_noise_floor(

@@ -1,4 +1,4 @@
-"""Several faces in a video by OpenFace's rules, against both builds of the reference."""
+"""Several faces in a video by OpenFace's rules: the reference's rows, and the same digits in every cell."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ import pytest
 
 import pyopenface
 
-# Groups of columns, their printed digit.
-GROUPS = {
-    r"gaze_[01]_[xyz]": 1e-6,
-    r"gaze_angle_[xy]": 1e-3,
-    r"eye_lmk_[xy]_\d+": 0.1,
-    r"eye_lmk_[XYZ]_\d+": 0.1,
-    r"pose_T[xyz]": 0.1,
-    r"pose_R[xyz]": 1e-3,
-    r"[xy]_\d+": 0.1,
-    r"[XYZ]_\d+": 0.1,
-    r"p_(scale|rx|ry|rz|tx|ty)": 1e-3,
-    r"p_\d+": 1e-3,
-    r"AU\d+_r": 0.01,
+# Digits behind the point that OpenFace prints.
+DIGITS = {
+    r"timestamp": 3,
+    r"confidence": 2,
+    r"success": 0,
+    r"gaze_[01]_[xyz]": 6,
+    r"gaze_angle_[xy]": 3,
+    r"eye_lmk_[xyXYZ]_\d+": 1,
+    r"pose_T[xyz]": 1,
+    r"pose_R[xyz]": 3,
+    r"[xyXYZ]_\d+": 1,
+    r"p_(scale|rx|ry|rz|tx|ty)": 3,
+    r"p_\d+": 3,
+    r"AU\d+_[rc]": 2,
 }
 NAME = "vid_multi_clnf_aus/multi_face_h264.csv.gz"
 
@@ -45,60 +46,26 @@ def reference(golden: Path) -> pd.DataFrame:
     return keyed(pd.read_csv(golden / "csv" / NAME))
 
 
-@pytest.fixture(scope="module")
-def second(golden: Path) -> pd.DataFrame:
-    return keyed(pd.read_csv(golden / "csv_second_build" / NAME))
+def test_rows_are_those_of_the_reference(ours: pd.DataFrame, reference: pd.DataFrame) -> None:
+    assert ours.index.equals(reference.index)
 
 
-def test_rows_are_those_of_the_reference(
-    ours: pd.DataFrame, reference: pd.DataFrame, second: pd.DataFrame
-) -> None:
-    """Same trackers on the same faces.
-
-    The builds of the reference disagree about 25 rows. Our own builds, which differ in last bits only, gave
-    either exactly the rows of the second build (2108), or went another way in frame 228, where a fit of a
-    blurred face is started anew after a rejection: then one of three faces is followed where the reference
-    loses it, and gets its rows under another number for 120 frames.
-    """
-    missing, extra = reference.index.difference(ours.index), ours.index.difference(reference.index)
-    assert len(missing) <= 130
-    assert len(extra) <= 140
-    assert abs(len(ours) - len(reference)) <= len(second.index.difference(reference.index))
-    early = [index for index in missing.union(extra) if index[0] < 228]
-    assert not early
-
-
-@pytest.mark.parametrize("pattern", GROUPS)
-def test_well_tracked_faces_are_inside_the_noise_floor(
-    pattern: str, ours: pd.DataFrame, reference: pd.DataFrame, second: pd.DataFrame
-) -> None:
-    """A floor measured from one pair of runs is itself a draw: twice its 99th percentile is allowed."""
-    columns = [c for c in reference.columns if re.fullmatch(pattern, c)]
-    index = reference.index[reference["confidence"] >= 0.7].intersection(ours.index)
-    index = index.intersection(second.index)
-    # Only where the fit is in the same optimum (see above): all but a few percent.
-    nose = ["x_30", "y_30"]
-    same = (ours.loc[index, nose] - reference.loc[index, nose]).abs().max(axis=1) < 1.0
-    assert same.mean() > 0.95
-    index = index[same.to_numpy()]
-    want = reference.loc[index, columns].to_numpy()
-    # Ours are not rounded to the printed digit.
-    differences = np.abs(ours.loc[index, columns].to_numpy() - want)
-    floor = np.abs(second.loc[index, columns].to_numpy() - want)
-    digit = GROUPS[pattern]
-    for percent, factor in ((50, 1.25), (95, 1.5), (99, 2.0)):
-        allowed = factor * np.percentile(floor, percent) + digit
-        assert np.percentile(differences, percent) <= allowed, f"{percent} %"
-
-
-def test_success_and_presences_agree_as_the_builds_do(
-    ours: pd.DataFrame, reference: pd.DataFrame, second: pd.DataFrame
-) -> None:
-    columns = ["success", *(c for c in reference.columns if re.fullmatch(r"AU\d+_c", c))]
-    index = reference.index.intersection(ours.index).intersection(second.index)
-    want = reference.loc[index, columns].to_numpy()
-    agree = (ours.loc[index, columns].to_numpy() == want).mean()
-    assert agree >= (second.loc[index, columns].to_numpy() == want).mean() - 0.02
+def test_every_cell_is_that_of_the_reference(ours: pd.DataFrame, reference: pd.DataFrame) -> None:
+    printed = {
+        column: digits
+        for pattern, digits in DIGITS.items()
+        for column in reference.columns
+        if re.fullmatch(pattern, column)
+    }
+    assert set(reference.columns) == set(printed)
+    want = reference[list(printed)].to_numpy()
+    got = ours[list(printed)].to_numpy()
+    digits = np.array(list(printed.values()))
+    # As printed: no further off than half a digit, and a little for decimal fractions.
+    different = np.abs(got - want) > 0.5000001 * 10.0**-digits
+    # In one frame the pose solver ends a last bit away, which shows in two digits of a gaze vector; in
+    # another an action unit of a face that is lost differs by 0.01.
+    assert different.sum() <= 3, [(reference.index[i], list(printed)[j]) for i, j in np.argwhere(different)]
 
 
 def test_trackers_start_where_the_detector_runs(ours: pd.DataFrame) -> None:

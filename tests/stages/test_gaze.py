@@ -1,7 +1,6 @@
-"""Head pose, 3D landmarks and gaze (tracking.md, sections 6 to 8) from the reference's own fitted shapes.
+"""Head pose, 3D landmarks and gaze (tracking.md, sections 6 to 8)
 
-Nothing here amplifies rounding, so the tolerances are those of section 13 (what float arithmetic in another
-order of operations reaches), rounded up to the next half decade.
+From the reference's own fitted shapes everything has the same bits.
 """
 
 from __future__ import annotations
@@ -38,16 +37,13 @@ def face(arrays: dict[str, np.ndarray], i: int) -> tuple[np.ndarray, np.ndarray,
 def test_face_landmarks_in_millimetres(fitting: Any, arrays: dict[str, np.ndarray]) -> None:
     for i, camera in enumerate(arrays["intrinsics"]):
         got = fitting.landmarks_3d(-1, *face(arrays, i), camera)
-        # 6e-5 mm at depths around 600 mm, where a float has steps of 6e-5.
-        np.testing.assert_allclose(got, arrays["face_shape3d"][i], rtol=0, atol=1.3e-4)
+        np.testing.assert_array_equal(np.float32(got), arrays["face_shape3d"][i])
 
 
 def test_head_pose(fitting: Any, arrays: dict[str, np.ndarray]) -> None:
     for i, camera in enumerate(arrays["intrinsics"]):
         got = fitting.head_pose(*face(arrays, i), camera)
-        # 3.2e-5 mm and 7e-8 rad: the solver works in double, so what is left is the rounding of its result.
-        np.testing.assert_allclose(got[:3], arrays["head_pose"][i, :3], rtol=0, atol=6.2e-5)
-        np.testing.assert_allclose(got[3:], arrays["head_pose"][i, 3:], rtol=0, atol=3e-7)
+        np.testing.assert_array_equal(np.float32(got), arrays["head_pose"][i])
 
 
 @pytest.mark.parametrize("eye", EYES)
@@ -56,9 +52,7 @@ def test_eye_landmarks_in_millimetres(fitting: Any, arrays: dict[str, np.ndarray
     for i, camera in enumerate(arrays["intrinsics"]):
         state = arrays[f"{eye}.global"][i], arrays[f"{eye}.local"][i], arrays[f"{eye}.landmarks2d"][i]
         got = fitting.landmarks_3d(part, *state, camera)
-        np.testing.assert_allclose(
-            got, arrays[f"{eye}.landmarks3d"][i], rtol=0, atol=1.3e-4
-        )  # as for the face
+        np.testing.assert_array_equal(np.float32(got), arrays[f"{eye}.landmarks3d"][i])
 
 
 @pytest.mark.parametrize("eye", EYES)
@@ -67,18 +61,16 @@ def test_gaze_vector(arrays: dict[str, np.ndarray], eye: str) -> None:
         got = stages.estimate_gaze(
             arrays[f"{eye}.landmarks3d"][i], arrays["face_shape3d"][i], pose, EYES[eye]
         )
-        assert np.linalg.norm(got) == pytest.approx(1.0, abs=3e-7)
         # The ray meets the eyeball at the root of a quadratic whose terms are 1e5 times larger than their
-        # difference: the last bits of the rotation matrix become 1e-5.
-        np.testing.assert_allclose(got, arrays[f"{eye}.gaze"][i], rtol=0, atol=2e-5)
+        # difference: anything but the same bits would show as 1e-5.
+        np.testing.assert_array_equal(np.float32(got), arrays[f"{eye}.gaze"][i])
 
 
 def test_gaze_angle(arrays: dict[str, np.ndarray]) -> None:
     for left, right, want in zip(
         arrays["left.gaze"], arrays["right.gaze"], arrays["gaze_angle"], strict=True
     ):
-        # Two arc tangents of golden vectors: float rounding.
-        np.testing.assert_allclose(stages.gaze_angle(left, right), want, rtol=0, atol=2e-7)
+        np.testing.assert_array_equal(np.float32(stages.gaze_angle(left, right)), want)
 
 
 def test_everything_from_the_fitted_shape(fitting: Any, arrays: dict[str, np.ndarray]) -> None:
@@ -91,7 +83,7 @@ def test_everything_from_the_fitted_shape(fitting: Any, arrays: dict[str, np.nda
             state = arrays[f"{eye}.global"][i], arrays[f"{eye}.local"][i], arrays[f"{eye}.landmarks2d"][i]
             points = fitting.landmarks_3d(part, *state, camera)
             vectors.append(stages.estimate_gaze(points, shape, pose, index))
-        np.testing.assert_allclose(stages.gaze_angle(*vectors), arrays["gaze_angle"][i], rtol=0, atol=2e-5)
+        np.testing.assert_array_equal(np.float32(stages.gaze_angle(*vectors)), arrays["gaze_angle"][i])
 
 
 def test_looking_straight_ahead_is_zero_degrees() -> None:
