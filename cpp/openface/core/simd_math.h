@@ -32,14 +32,14 @@ OPENFACE_INLINE F8 exp(F8 x) {
     return p * from_bits((to_int(n) + 127) << 23);
 }
 
-alignas(64) inline constexpr double eighth_powers_of_two[8] = {1.0,
-                                                               1.0905077326652577,
-                                                               1.189207115002721,
-                                                               1.2968395546510096,
-                                                               1.4142135623730951,
-                                                               1.5422108254079407,
-                                                               1.681792830507429,
-                                                               1.8340080864093424};
+alignas(64) constexpr double eighth_powers_of_two[8] = {1.0,
+                                                        1.0905077326652577,
+                                                        1.189207115002721,
+                                                        1.2968395546510096,
+                                                        1.4142135623730951,
+                                                        1.5422108254079407,
+                                                        1.681792830507429,
+                                                        1.8340080864093424};
 #if defined(OPENFACE_ISA_AVX512)
 OPENFACE_INLINE D8 eighth_power(L8 index) {
     return D8(_mm512_permutexvar_pd(__m512i(index), _mm512_load_pd(eighth_powers_of_two)));
