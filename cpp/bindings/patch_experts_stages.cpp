@@ -129,11 +129,8 @@ DenseNetworks make_networks(const std::vector<FloatArray>& weights, const std::v
         networks.add_network();
         for (std::size_t i = 0; i < weights.size(); ++i) {
             const int outputs = int(weights[i].shape(1)), inputs = int(weights[i].shape(2));
-            const std::size_t bias = networks.add_values(std::size_t(outputs));
-            std::copy_n(biases[i].data(network, 0), outputs, networks.values(bias));
-            const std::size_t position = networks.add_values(std::size_t(outputs) * std::size_t(inputs));
-            std::copy_n(weights[i].data(network, 0, 0), outputs * inputs, networks.values(position));
-            networks.add_layer(inputs, outputs, openface::Activation(activations[i]), bias, position);
+            networks.add_layer(inputs, outputs, openface::Activation(activations[i]),
+                               biases[i].data(network, 0), weights[i].data(network, 0, 0));
         }
     }
     return networks;

@@ -208,18 +208,18 @@ void digest_mean_shift(Numbers& numbers, Hash& hash) {
 }
 
 void digest_dense_layer(Numbers& numbers, Hash& hash) {
-    constexpr int inputs = 37, outputs = 29, count = 19, in_stride = 40;
-    AlignedVector<float> weights = numbers.floats(inputs * outputs + 16, -0.5f, 1.0f);
-    AlignedVector<float> panel(dense_panel * inputs);
-    pack_dense_weights(weights.data(), outputs, inputs, panel.data());
-    const AlignedVector<float> bias = numbers.floats(outputs + 16, -0.5f, 1.0f);
+    constexpr int inputs = 37, outputs = 31, count = 44, in_stride = 40, stride = dense_stride(outputs);
+    const AlignedVector<float> weights = numbers.floats(inputs * outputs, -0.5f, 1.0f);
+    const AlignedVector<float> bias = numbers.floats(outputs, -0.5f, 1.0f);
     const AlignedVector<float> in = numbers.floats(count * in_stride + 16, -0.5f, 2.0f);
-    AlignedVector<float> out(std::size_t(count) * dense_stride(outputs) + 16);
+    AlignedVector<float> panels(dense_lanes(outputs).count * inputs + 16), bias_lanes(stride + 16);
+    pack_dense_weights(weights.data(), outputs, inputs, panels.data());
+    pack_dense_bias(bias.data(), outputs, bias_lanes.data());
+    AlignedVector<float> lanes(count * stride), out(count * stride);
     for (const Activation activation : {Activation::logistic, Activation::identity, Activation::rectifier}) {
-        const DenseLayer layer{weights.data(), bias.data(), inputs, outputs, activation};
-        evaluate_dense_layer(layer, in.data(), in_stride, count, out.data(), dense_stride(outputs));
-        for (int i = 0; i < count; ++i)
-            hash.add(std::span<const float>(out.data() + i * dense_stride(outputs), outputs));
+        const DenseLayer layer{panels.data(), bias_lanes.data(), inputs, outputs, activation};
+        evaluate_dense_layer(layer, in.data(), in_stride, count, lanes.data(), out.data(), stride);
+        for (int i = 0; i < count; ++i) hash.add(std::span<const float>(out.data() + i * stride, outputs));
     }
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -350,16 +351,68 @@ def test_every_instruction_set_gives_the_same_bits(write: Any, noise: np.ndarray
                 np.testing.assert_array_equal(other, results[0])
 
 
-def test_outputs_do_not_depend_on_how_many_positions_are_evaluated_together() -> None:
+def exp_of_float(x: np.ndarray) -> np.ndarray:
+    """glibc's expf: n ln(2)/32 + r in double, a cubic polynomial of r, one rounding."""
+    scaled = x.astype(np.longdouble) * np.longdouble(32 / np.log(2))
+    n = np.rint(scaled)
+    r = (scaled - n).astype(np.float64)
+    p = (r * float.fromhex("0x1.c6af84b912394p-20") + float.fromhex("0x1.ebfce50fac4f3p-13")) * (r * r)
+    p += r * float.fromhex("0x1.62e42ff0c52d6p-6") + 1.0
+    return np.ldexp(p * np.exp2(n % 32 / 32).astype(np.float64), (n // 32).astype(int)).astype(np.float32)
+
+
+def in_two_chains(positions: int, outputs: int) -> np.ndarray:
+    """Where a product is in I-order (cpp/openface/patch_experts/dense_layer.h)."""
+    eights, twelves = positions // 8, outputs // 12 * 12
+    p, o = np.mgrid[:positions, :outputs]
+    first, last = p // 8 == 0, p // 8 == eights - 1
+    sixes = np.where(o % 12 < 6, first | (last & (eights % 2 == 0)), last & (eights % 2 == 1))
+    fours = o < twelves + (outputs - twelves) // 4 * 4
+    return np.asarray((p < 8 * eights) & np.where(o < twelves, sixes & (eights >= 2), fours))
+
+
+def product_in_order(x: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """x W^T as OpenBLAS's kernels for Haswell add it up, fused multiply-adds by way of long double."""
+    two_chains = in_two_chains(len(x), len(weights))
+    total = np.zeros(two_chains.shape, np.float32)
+    begin, left = 0, x.shape[1]
+    while left:
+        size = 320 if left >= 640 else left if left <= 320 else (left // 2 + 7) // 8 * 8
+        first, second = np.zeros_like(total), np.zeros_like(total)
+        for k in range(size):
+            product = x[:, begin + k, None].astype(np.longdouble) * weights[:, begin + k].astype(
+                np.longdouble
+            )
+            to_second = two_chains & (k % 2 == 1) & (k < size // 8 * 8)
+            second = np.where(to_second, (second + product).astype(np.float32), second)
+            first = np.where(to_second, first, (first + product).astype(np.float32))
+        total += first + second
+        begin, left = begin + size, left - size
+    return total
+
+
+@pytest.mark.parametrize("positions", [1, 7, 8, 12, 16, 24, 40, 60, 80, 120, 400])
+@pytest.mark.parametrize(
+    "sizes", [(122, 37, 6), (122, 75, 25, 12, 1), (122, 16, 16, 8, 1), (10, 500, 20), (700, 13, 3)]
+)
+def test_layers_are_added_up_in_the_references_order(positions: int, sizes: tuple[int, ...]) -> None:
     rng = np.random.default_rng(3)
-    weights = [rng.normal(size=(2, o, i)).astype(np.float32) for i, o in [(122, 37), (37, 6)]]
-    biases = [rng.normal(size=(2, o)).astype(np.float32) for o in (37, 6)]
-    networks = stages.DenseNetworks(weights, biases, [2, 0])
-    inputs = rng.normal(size=(61, 122)).astype(np.float32)
-    together, _ = networks.evaluate(inputs)
-    assert together.shape == (2, 61, 6)
-    for count in (1, 5, 12, 13, 24, 40):
-        np.testing.assert_array_equal(networks.evaluate(inputs[:count])[0], together[:, :count])
+    shapes = list(itertools.pairwise(sizes))
+    weights = [rng.normal(0, 1 / np.sqrt(i), (2, o, i)).astype(np.float32) for i, o in shapes]
+    biases = [rng.normal(size=(2, o)).astype(np.float32) for _, o in shapes]
+    activations = ([2, 1, 2, 0] * 2)[-len(shapes) :]
+    inputs = rng.normal(size=(positions, sizes[0])).astype(np.float32)
+    got, _ = stages.DenseNetworks(weights, biases, activations).evaluate(inputs)
+    for network in range(2):
+        parts = np.split(inputs, [200]) if positions == 400 else [inputs]
+        for i, activation in enumerate(activations):
+            parts = [product_in_order(x, weights[i][network]) + biases[i][network] for x in parts]
+            if activation == 2:
+                parts = [np.maximum(x, 0) for x in parts]
+            if activation == 0:
+                one = np.float32(1)
+                parts = [one / (one + exp_of_float(-x)) for x in parts]
+        np.testing.assert_array_equal(got[network], np.concatenate(parts))
 
 
 # ---- files

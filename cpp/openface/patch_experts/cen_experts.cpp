@@ -31,14 +31,19 @@ std::vector<int> read_mirror(BinaryReader& reader, int count, const char* field)
     return mirror;
 }
 
-std::size_t read_values(BinaryReader& reader, const BinaryReader::MatrixHeader& header, const char* field,
-                        DenseNetworks& networks) {
-    const std::size_t position = networks.add_values(header.size());
-    reader.read_elements(header, networks.values(position), field);
-    return position;
+// The weights and biases of the layer that is being read.
+struct LayerValues {
+    std::vector<float> bias;
+    std::vector<float> weights;
+};
+
+void read_values(BinaryReader& reader, const BinaryReader::MatrixHeader& header, const char* field,
+                 std::vector<float>& values) {
+    values.resize(header.size());
+    reader.read_elements(header, values.data(), field);
 }
 
-void read_layer(BinaryReader& reader, int& width, bool last, DenseNetworks& networks) {
+void read_layer(BinaryReader& reader, int& width, bool last, LayerValues& values, DenseNetworks& networks) {
     const Activation activation = Activation(reader.read_count("activation", 0, 2));
     const BinaryReader::MatrixHeader bias_header = reader.read_real_matrix_header("bias");
     const std::size_t outputs = bias_header.size();
@@ -46,24 +51,24 @@ void read_layer(BinaryReader& reader, int& width, bool last, DenseNetworks& netw
         reader.fail("bias", "a vector of 1 to 4096 values expected");
     if (last && outputs != 1)
         reader.fail("bias", "the last layer has " + std::to_string(outputs) + " outputs, not 1");
-    const std::size_t bias = read_values(reader, bias_header, "bias", networks);
+    read_values(reader, bias_header, "bias", values.bias);
     const BinaryReader::MatrixHeader header = reader.read_real_matrix_header("weights");
     if (std::size_t(header.rows) != outputs || header.cols != width)
         reader.fail("weights", std::to_string(header.rows) + " x " + std::to_string(header.cols) +
                                    ", expected " + std::to_string(outputs) + " x " + std::to_string(width));
-    const std::size_t weights = read_values(reader, header, "weights", networks);
-    networks.add_layer(width, int(outputs), activation, bias, weights);
+    read_values(reader, header, "weights", values.weights);
+    networks.add_layer(width, int(outputs), activation, values.bias.data(), values.weights.data());
     width = int(outputs);
 }
 
-float read_expert(BinaryReader& reader, DenseNetworks& networks) {
+float read_expert(BinaryReader& reader, LayerValues& values, DenseNetworks& networks) {
     if (const int code = reader.read_int("expert type"); code != expert_code)
         reader.fail("expert type", std::to_string(code) + " is not the code of a CEN expert (6)");
     read_support(reader, cen_support, cen_support);
     const int layer_count = reader.read_count("number of layers", 0, 16);
     networks.add_network();
     int width = cen_inputs;
-    for (int i = 0; i < layer_count; ++i) read_layer(reader, width, i == layer_count - 1, networks);
+    for (int i = 0; i < layer_count; ++i) read_layer(reader, width, i == layer_count - 1, values, networks);
     return float(reader.read_double("confidence"));
 }
 
@@ -82,8 +87,9 @@ CenExperts::Mirror CenExperts::load_scale(const std::filesystem::path& path, int
         reader.fail("experts", "the file is too short for one record per view and landmark");
     Bank bank;
     bank.networks.reserve(reader.remaining() / sizeof(float));
+    LayerValues values;
     for (View& view : scale.views)
-        for (float& confidence : view.confidence) confidence = read_expert(reader, bank.networks);
+        for (float& confidence : view.confidence) confidence = read_expert(reader, values, bank.networks);
     reader.expect_end();
     experts.scales_.push_back(std::move(scale));
     experts.banks_.push_back(std::move(bank));

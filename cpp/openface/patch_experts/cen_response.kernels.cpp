@@ -25,7 +25,8 @@ void cen_inputs_of_area(const float* transposed, int stride, int window, int ste
 
 namespace {
 
-// The mean of the neighbours that were evaluated, in the order of their numbers.
+// The mean of the neighbours that were evaluated: the reference multiplies by a float matrix of weights and
+// accumulates in double.
 OPENFACE_INLINE float interpolate(const float* outputs, std::ptrdiff_t out_stride, int window, int k) {
     const int x = k / window;
     const int y = k % window;
@@ -34,10 +35,10 @@ OPENFACE_INLINE float interpolate(const float* outputs, std::ptrdiff_t out_strid
     const int count = has[0] + has[1] + has[2] + has[3];
     if (count == 0) return 0.0f;  // window 1: its only position is left out
     const float weight = 1.0f / float(count);
-    float sum = 0.0f;
+    double sum = 0.0;
     for (int i = 0; i < 4; ++i)
-        if (has[i]) sum += outputs[neighbours[i] / 2 * out_stride] * weight;
-    return sum;
+        if (has[i]) sum += double(outputs[neighbours[i] / 2 * out_stride]) * double(weight);
+    return float(sum);
 }
 
 }  // namespace

@@ -11,17 +11,13 @@ namespace openface {
 
 class DenseNetworks {
   public:
-    // Room for this many weights and biases; more can't be added.
+    // Room for about this many weights and biases; more are added at the price of moving those before.
     void reserve(std::size_t values);
 
     // Starts a network without layers; returns its index.
     int add_network();
-    // Appends `count` values to the block and returns where they are, to be filled by the caller.
-    std::size_t add_values(std::size_t count);
-    float* values(std::size_t position) { return values_.data() + position; }
-    // Appends a layer to the newest network. The values at `bias` and `weights` (row-major outputs x inputs)
-    // have been added before; the weights are packed in place.
-    void add_layer(int inputs, int outputs, Activation activation, std::size_t bias, std::size_t weights);
+    // Appends a layer to the newest network; weights row by row, outputs x inputs.
+    void add_layer(int inputs, int outputs, Activation activation, const float* bias, const float* weights);
 
     int network_count() const { return int(networks_.size()); }
     bool empty(int network) const { return networks_[std::size_t(network)].layer_count == 0; }
@@ -47,10 +43,9 @@ class DenseNetworks {
     };
 
     AlignedVector<float> values_;
-    AlignedVector<float> panel_;  // for packing
     std::vector<Layer> layers_;
     std::vector<Network> networks_;
-    int widest_ = 0;
+    int widest_ = 0;  // the largest dense_stride
 };
 
 }  // namespace openface
