@@ -217,7 +217,7 @@ void digest_dense_layer(Numbers& numbers, Hash& hash) {
     pack_dense_bias(bias.data(), outputs, bias_lanes.data());
     AlignedVector<float> lanes(count * stride), out(count * stride);
     for (const Activation activation : {Activation::logistic, Activation::identity, Activation::rectifier}) {
-        const DenseLayer layer{panels.data(), bias_lanes.data(), inputs, outputs, activation};
+        const DenseLayer layer{panels.data(), bias_lanes.data(), inputs, dense_lanes(outputs), activation};
         evaluate_dense_layer(layer, in.data(), in_stride, count, lanes.data(), out.data(), stride);
         for (int i = 0; i < count; ++i) hash.add(std::span<const float>(out.data() + i * stride, outputs));
     }

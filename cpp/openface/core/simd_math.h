@@ -92,7 +92,7 @@ OPENFACE_INLINE D8 exp(D8 x) {
 
 // Powers of two for exp_as_glibc: 2^(i/32), of which i * 2^47 is subtracted as bits, so that n/32 can be
 // added to the exponent without taking n apart.
-alignas(64) inline constexpr std::uint64_t thirty_second_powers[32] = {
+alignas(64) constexpr std::uint64_t thirty_second_powers[32] = {
     0x3ff0000000000000, 0x3fefd9b0d3158574, 0x3fefb5586cf9890f, 0x3fef9301d0125b51, 0x3fef72b83c7d517b,
     0x3fef54873168b9aa, 0x3fef387a6e756238, 0x3fef1e9df51fdee1, 0x3fef06fe0a31b715, 0x3feef1a7373aa9cb,
     0x3feedea64c123422, 0x3feece086061892d, 0x3feebfdad5362a27, 0x3feeb42b569d4f82, 0x3feeab07dd485429,

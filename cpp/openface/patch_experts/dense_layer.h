@@ -52,7 +52,7 @@ struct DenseLayer {
     const float* weights;
     const float* bias;
     int inputs;
-    int outputs;
+    DenseLanes lanes;
     Activation activation;
 };
 

@@ -272,7 +272,7 @@ void order_outputs(const DenseLanes& lanes, const float* from, int count, float*
 
 void evaluate_dense_layer(const DenseLayer& layer, const float* in, std::ptrdiff_t in_stride, int count,
                           float* lanes, float* out, std::ptrdiff_t out_stride) {
-    const DenseLanes layout = dense_lanes(layer.outputs);
+    const DenseLanes& layout = layer.lanes;
     for (int begin = 0, size; begin < count; begin += size) {
         size = next_part(count - begin);
         const Orders orders(layout, size);

@@ -47,7 +47,7 @@ const float* DenseNetworks::evaluate(int network, const float* in, std::ptrdiff_
     for (int i = 0; i < chosen.layer_count; ++i) {
         const Layer& layer = layers_[std::size_t(chosen.first_layer + i)];
         const DenseLayer dense{values_.data() + layer.weights, values_.data() + layer.bias, layer.inputs,
-                               layer.outputs, layer.activation};
+                               dense_lanes(layer.outputs), layer.activation};
         const std::ptrdiff_t out_stride = dense_stride(layer.outputs);
         evaluate_dense_layer(dense, in, in_stride, count, lanes, out, out_stride);
         in = out;

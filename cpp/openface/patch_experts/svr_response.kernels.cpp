@@ -1,5 +1,6 @@
-// Everything is computed in double with lanes along the rows of the window. The products of two floats are
-// exact in double, so a fused multiply-add would give the same bits.
+// Features are floats; everything else is computed in double with lanes along the rows of the window and
+// rounded to float where the reference stores it. The products of two floats are exact in double, so a fused
+// multiply-add would give the same bits.
 #include "openface/patch_experts/svr_response.h"
 
 #include "openface/core/simd.h"
@@ -146,12 +147,13 @@ void svr_features_of_area(const float* area, int stride, int size, SvrFeature fe
     if (feature == SvrFeature::raw) {
         double mean, deviation;
         moments(area, stride, size, &mean, &deviation);
-        const F8 subtrahend = broadcast(float(mean));
+        // (v - mean) / deviation, as the reference evaluates it: one fused multiply-add of floats.
         const F8 factor = broadcast(float(1.0 / deviation));
+        const F8 offset = broadcast(float(-mean / deviation));
         for (int y = 0; y < size; ++y)
             for (int x = 0; x < size; x += 8)
                 store(features + y * row_stride + x,
-                      to_double((load(area + y * stride + x) - subtrahend) * factor));
+                      to_double(fma(load(area + y * stride + x), factor, offset)));
         return;
     }
     for (int y = 1; y + 1 < size; ++y) {
@@ -160,7 +162,7 @@ void svr_features_of_area(const float* area, int stride, int size, SvrFeature fe
         for (int x = 1; x + 1 < size; ++x) {
             const float dx = row[x + 1] - row[x - 1];
             const float dy = row[x + stride] - row[x - stride];
-            out[x] = double(dx * dx + dy * dy);
+            out[x] = double(fma(dx, dx, dy * dy));
         }
     }
 }
