@@ -5,10 +5,10 @@
 // relative), scaled by 2^n. Error below 1.5 units in the last place. Arguments are limited to [-87, 88], so
 // results stay normal floats.
 //
-// exp of doubles: x = n ln(2)/8 + r with |r| <= ln(2)/16, Taylor polynomial of degree 8 in r (truncation
-// 2e-18 relative), times 2^(n/8) from a table of eight. Error below 1 unit in the last place: where the
+// exp of doubles: x = n ln(2)/16 + r with |r| <= ln(2)/32, Taylor polynomial of degree 7 in r (truncation
+// 1e-18 relative), times 2^(n/16) from a table of sixteen. Error below 1 unit in the last place: where the
 // reference rounds a double exponential to float, the same float comes out but for about one value in 10^8.
-// Arguments are limited to [-700, 700].
+// For |x| <= 700.
 #pragma once
 
 #include "openface/core/simd.h"
@@ -32,40 +32,47 @@ OPENFACE_INLINE F8 exp(F8 x) {
     return p * from_bits((to_int(n) + 127) << 23);
 }
 
-alignas(64) constexpr double eighth_powers_of_two[8] = {1.0,
-                                                        1.0905077326652577,
-                                                        1.189207115002721,
-                                                        1.2968395546510096,
-                                                        1.4142135623730951,
-                                                        1.5422108254079407,
-                                                        1.681792830507429,
-                                                        1.8340080864093424};
+alignas(64) constexpr double powers_of_two[16] = {1.0,
+                                                  1.0442737824274138,
+                                                  1.0905077326652577,
+                                                  1.1387886347566916,
+                                                  1.189207115002721,
+                                                  1.241857812073484,
+                                                  1.2968395546510096,
+                                                  1.3542555469368927,
+                                                  1.4142135623730951,
+                                                  1.4768261459394993,
+                                                  1.5422108254079407,
+                                                  1.6104903319492543,
+                                                  1.681792830507429,
+                                                  1.7562521603732995,
+                                                  1.8340080864093424,
+                                                  1.9152065613971474};
 #if defined(OPENFACE_ISA_AVX512)
-OPENFACE_INLINE D8 eighth_power(L8 index) {
-    return D8(_mm512_permutexvar_pd(__m512i(index), _mm512_load_pd(eighth_powers_of_two)));
+OPENFACE_INLINE D8 power_of_two(L8 sixteenths) {
+    return D8(_mm512_permutex2var_pd(_mm512_load_pd(powers_of_two), __m512i(sixteenths),
+                                     _mm512_load_pd(powers_of_two + 8)));
 }
 #elif defined(OPENFACE_ISA_AVX2)
-OPENFACE_INLINE D4 eighth_power(L4 index) {
-    return D4(_mm256_i64gather_pd(eighth_powers_of_two, __m256i(index), 8));
+OPENFACE_INLINE D4 power_of_two(L4 sixteenths) {
+    return D4(_mm256_i64gather_pd(powers_of_two, __m256i(sixteenths & 15), 8));
 }
 #else
-OPENFACE_INLINE D8 eighth_power(L8 index) {
+OPENFACE_INLINE D8 power_of_two(L8 sixteenths) {
     D8 r;
-    for (int i = 0; i < 8; ++i) r[i] = eighth_powers_of_two[index[i]];
+    for (int i = 0; i < 8; ++i) r[i] = powers_of_two[sixteenths[i] & 15];
     return r;
 }
 #endif
 
 template <class Doubles, class Integers>
 OPENFACE_INLINE Doubles exp_of_doubles(Doubles x) {
-    x = x < -700.0 ? Doubles{} - 700.0 : x;
-    x = x > 700.0 ? Doubles{} + 700.0 : x;
-    const Doubles shifted = x * 11.541560327111707 + 6755399441055744.0;  // 8 / ln 2; 1.5 * 2^52 rounds to n
+    // 16 / ln 2; adding 1.5 * 2^52 rounds to n.
+    const Doubles shifted = x * 23.083120654223414 + 6755399441055744.0;
     const Doubles n = shifted - 6755399441055744.0;
-    // ln(2) / 8 in two parts; the first has 32 bits, so the product is exact.
-    const Doubles r = (x - n * 0.08664339754614048) - n * 2.3852686615882346e-11;
-    Doubles p = r * (1.0 / 40320.0) + 1.0 / 5040.0;
-    p = p * r + 1.0 / 720.0;
+    // ln(2) / 16 in two parts; the first has 32 bits, so the product is exact.
+    const Doubles r = (x - n * 0.04332169877307024) - n * 1.1926343307941173e-11;
+    Doubles p = r * (1.0 / 5040.0) + 1.0 / 720.0;
     p = p * r + 1.0 / 120.0;
     p = p * r + 1.0 / 24.0;
     p = p * r + 1.0 / 6.0;
@@ -73,10 +80,10 @@ OPENFACE_INLINE Doubles exp_of_doubles(Doubles x) {
     p = p * (r * r) + r;
     Integers pattern;
     std::memcpy(&pattern, &shifted, sizeof pattern);
-    Doubles power = eighth_power(pattern & 7);
+    Doubles power = power_of_two(pattern);
     Integers scaled;
     std::memcpy(&scaled, &power, sizeof scaled);
-    scaled += (pattern & ~std::int64_t(7)) << 49;
+    scaled += (pattern >> 4) << 52;
     std::memcpy(&power, &scaled, sizeof power);
     return power * p + power;
 }
@@ -89,6 +96,10 @@ OPENFACE_INLINE D8 exp(D8 x) {
     return exp_of_doubles<D8, L8>(x);
 }
 #endif
+// The exponential of floats, limited to [-700, 700], in double.
+OPENFACE_INLINE D8 exp_in_double(F8 x) {
+    return exp(to_double(min(max(x, broadcast(-700.0f)), broadcast(700.0f))));
+}
 
 // Powers of two for exp_as_glibc: 2^(i/32), of which i * 2^47 is subtracted as bits, so that n/32 can be
 // added to the exponent without taking n apart.

@@ -38,7 +38,7 @@ void mean_shift_kernel(float x, float y, float a, int window, float* kernel) {
             const float right = x - float(position % window), down = y - float(position / window);
             exponents[i] = a * fma(right, right, down * down);
         }
-        store(kernel + first, to_float(exp(to_double(load(exponents)))));
+        store(kernel + first, to_float(exp_in_double(load(exponents))));
     }
 }
 

@@ -179,7 +179,7 @@ OPENFACE_INLINE F8 add_neurons(F8 response, const float* z, int positions, const
                                int count) {
     for (int n = 0; n < count; ++n) {
         if (twice_alphas[n] == 0.0) continue;
-        const D8 divisor = exp(to_double(-load(z + n * positions))) + 1.0;
+        const D8 divisor = exp_in_double(-load(z + n * positions)) + 1.0;
         response = to_float(to_double(response) + broadcast8d(twice_alphas[n]) / divisor);
     }
     return response;
@@ -272,9 +272,8 @@ OPENFACE_INLINE void evaluate_last_positions(const CcnfBatch& batch, int area_st
         float z[8];
         store(z, sums[i]);
         float response = 0.0f;
-        const D8 divisors[1] = {exp(to_double(-load(z))) + 1.0};
         double divisor[8];
-        store(divisor, divisors[0]);
+        store(divisor, exp_in_double(-load(z)) + 1.0);
         for (int n = 0; n < usual_neurons; ++n)
             if (neurons[i]->twice_alphas[n] != 0.0)
                 response = float(double(response) + neurons[i]->twice_alphas[n] / divisor[n]);
