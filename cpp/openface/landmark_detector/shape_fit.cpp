@@ -20,8 +20,10 @@ constexpr float hidden_likelihood = -1e8f;
 ShapeFitter::ShapeFitter(const ShapeModel& model, const FitParameters& parameters)
     : model_(model), parameters_(parameters), packed_(std::size_t(2 * model.pdm->landmark_count())) {
     const std::size_t size = 2 * std::size_t(model.pdm->stride());
-    for (AlignedVector<float>* buffer : {&base_, &current_, &previous_, &offsets_, &shifts_, &reference_})
+    for (AlignedVector<float>* buffer :
+         {&base_, &current_, &previous_, &offsets_, &limited_, &shifts_, &reference_})
         buffer->assign(size, 0.0f);
+    grid_.assign(size, 0);
     model.pdm->prepare(pdm_scratch_);
     weights_.resize(model.experts->scales().size() * model.experts->scales().front().views.size());
 }
@@ -213,11 +215,7 @@ void ShapeFitter::shift_landmarks(KernelTable& table, const PatchExperts::View& 
     constexpr int lanes = 2 * mean_shift_lanes;
     const int n = model_.pdm->landmark_count(), stride = model_.pdm->stride();
     const int group_size = mean_shift_lanes * kernel_size(table.window);
-    const float highest = float(table.window) - 0.1f;
-    // A position that is not a number (after a degenerate step) counts as 0, so that the table index stays
-    // valid.
-    const auto limited = [&](float offset) { return offset >= 0.0f ? std::min(offset, highest) : 0.0f; };
-    const auto grid_index = [](float offset) { return int(std::floor(double(offset / 0.1f) + 0.5)); };
+    window_grid(offsets_.data(), 2 * stride, float(table.window) - 0.1f, limited_.data(), grid_.data());
     std::fill(shifts_.begin(), shifts_.end(), 0.0f);
     for (int first = 0; first < n; first += lanes) {
         const float* kernels[lanes];
@@ -225,10 +223,12 @@ void ShapeFitter::shift_landmarks(KernelTable& table, const PatchExperts::View& 
         for (int lane = 0; lane < lanes; ++lane) {
             const int i = first + lane;
             if (i < n && view.visible[std::size_t(i)]) {
-                dx[lane] = limited(offsets_[std::size_t(i)]);
-                dy[lane] = limited(offsets_[std::size_t(stride + i)]);
+                dx[lane] = limited_[std::size_t(i)];
+                dy[lane] = limited_[std::size_t(stride + i)];
+                kernels[lane] = kernel_at(table, grid_[std::size_t(i)], grid_[std::size_t(stride + i)]);
+            } else {
+                kernels[lane] = kernel_at(table, 0, 0);
             }
-            kernels[lane] = kernel_at(table, grid_index(dx[lane]), grid_index(dy[lane]));
         }
         const float* maps = interleaved_maps_.data() + first / mean_shift_lanes * group_size;
         mean_shifts(MeanShiftGroups{{maps, maps + group_size}, kernels, dx, dy, shift_x, shift_y},

@@ -101,8 +101,9 @@ class ShapeFitter {
     PatchScratch patch_scratch_;
     PdmScratch pdm_scratch_;
     PdmFitScratch pdm_fit_scratch_;
-    AlignedVector<float> base_, current_, previous_, offsets_, shifts_, reference_;  // 2 * stride each
-    std::vector<float> packed_;                                                      // 2n
+    AlignedVector<float> base_, current_, previous_, offsets_, limited_, shifts_, reference_;  // 2 * stride
+    std::vector<std::int32_t> grid_;  // of the mean shift kernels, 2 * stride
+    std::vector<float> packed_;       // 2n
     std::vector<std::unique_ptr<KernelTable>> tables_;
     std::vector<LandmarkWeights> weights_;   // scale x view
     AlignedVector<float> interleaved_maps_;  // see interleave_maps

@@ -16,6 +16,16 @@ void window_offsets(const float* current, const float* base, int stride, const W
     }
 }
 
+void window_grid(const float* offsets, int count, float highest, float* limited, std::int32_t* indices) {
+    for (int i = 0; i < count; i += 8) {
+        const F8 offset = load(offsets + i);
+        const F8 inside = select(offset >= 0.0f, min(offset, broadcast(highest)), zero());
+        store(limited + i, inside);
+        // The quotient is rounded to float, the half is added in double; the sum is not negative.
+        store(indices + i, to_int(to_double(inside / broadcast(0.1f)) + 0.5));
+    }
+}
+
 void interleave_maps(const float* const* maps, int window, int stride, float* interleaved) {
     for (int y = 0; y < window; ++y)
         for (int x = 0; x < window; x += 8) {

@@ -1,6 +1,8 @@
 // The hot loops of the landmark fit; what they compute is said in shape_fit.h.
 #pragma once
 
+#include <cstdint>
+
 #include "openface/core/dispatch.h"
 
 namespace openface {
@@ -13,6 +15,11 @@ struct WindowTransform {
 };
 OPENFACE_KERNEL(window_offsets, void(const float* current, const float* base, int stride,
                                      const WindowTransform& transform, float* offsets));
+
+// Offsets limited to the window, [0, highest], and the nearest points of a grid with step 0.1. An offset that
+// is not a number (after a degenerate step) counts as 0. count is a multiple of 8.
+OPENFACE_KERNEL(window_grid,
+                void(const float* offsets, int count, float highest, float* limited, std::int32_t* indices));
 
 // Landmarks whose mean shifts are computed together; each has a lane.
 inline constexpr int mean_shift_lanes = 8;

@@ -332,16 +332,19 @@ void transpose_blocks(const float* from, int stride, bool lower, float* to) {
 }  // namespace
 
 // Left-looking by columns (section 9.3, item 13). Lanes above the diagonal hold values that nothing reads.
+// The forward substitution goes along: it fills the time in which a column waits for its pivot.
 bool solve_cholesky(const float* matrix, int size, int stride, float* scratch, float* x) {
     double diagonal[256], reciprocals[256], remaining[256];
     float* columns = scratch;
     float* rows = scratch + stride * stride;
     transpose_blocks(matrix, stride, true, columns);
     for (int j = 0; j < stride; ++j) diagonal[j] = j < size ? double(matrix[j * stride + j]) : 0.0;
+    for (int i = 0; i < size; i += 8) store(remaining + i, to_double(load(x + i)));
     for (int j = 0; j < size; ++j) {
         if (!(diagonal[j] >= 1.1920928955078125e-07)) return false;
         reciprocals[j] = double(float(1.0 / __builtin_sqrt(diagonal[j])));
-        for (int i = (j + 1) / 8 * 8; i < size;) {
+        const int below = (j + 1) / 8 * 8;
+        for (int i = below; i < size;) {
             const int vectors = (size - i + 7) / 8;
             if (vectors >= 5) {
                 finish_column<5>(columns, stride, j, i, reciprocals[j], diagonal);
@@ -360,22 +363,28 @@ bool solve_cholesky(const float* matrix, int size, int stride, float* scratch, f
                 i += 8;
             }
         }
-    }
-    // L y = b, then L^T x = y. Each unknown, once known, is taken out of all that remain.
-    for (int i = 0; i < size; i += 8) store(remaining + i, to_double(load(x + i)));
-    for (int j = 0; j < size; ++j) {
+        // L y = b: the unknown, once known, is taken out of all that remain.
         x[j] = float(remaining[j] * reciprocals[j]);
         const F8 known = broadcast(x[j]);
-        for (int i = (j + 1) / 8 * 8; i < size; i += 8)
+        for (int i = below; i < size; i += 8)
             store(remaining + i, load8d(remaining + i) - to_double(load(columns + j * stride + i) * known));
     }
+    // L^T x = y from the last unknown on: within a block of eight one by one, then the block is taken out of
+    // those before it.
     transpose_blocks(columns, stride, false, rows);
     for (int i = 0; i < size; i += 8) store(remaining + i, to_double(load(x + i)));
-    for (int i = size - 1; i >= 0; --i) {
-        x[i] = float(remaining[i] * reciprocals[i]);
-        const F8 known = broadcast(x[i]);
-        for (int j = 0; j < i; j += 8)
-            store(remaining + j, load8d(remaining + j) - to_double(load(rows + i * stride + j) * known));
+    for (int block = (size - 1) / 8 * 8; block >= 0; block -= 8) {
+        const int last = block + 8 < size ? block + 7 : size - 1;
+        for (int i = last; i >= block; --i) {
+            x[i] = float(remaining[i] * reciprocals[i]);
+            for (int j = i - 1; j >= block; --j) remaining[j] -= double(rows[i * stride + j] * x[i]);
+        }
+        for (int j = 0; j < block; j += 8) {
+            D8 rest = load8d(remaining + j);
+            for (int i = last; i >= block; --i)
+                rest -= to_double(load(rows + i * stride + j) * broadcast(x[i]));
+            store(remaining + j, rest);
+        }
     }
     return true;
 }
