@@ -10,8 +10,10 @@
 //   - outputs 0-5 of each complete twelve: eight 0, and eight n - 1 if n is even (only if n is at least 2);
 //   - outputs 6-11 of each complete twelve: eight n - 1 if n is odd (only if n is at least 2);
 //   - the complete fours of outputs that are left: all n eights.
-// Everything else is in S-order. Many terms are cut into parts that are added up (term_parts.h), and many
-// positions are cut in the same way, each part being counted anew. The bias is added last.
+// Everything else is in S-order. Many terms are cut into parts that are added up (term_parts.h), and more
+// than 320 positions (windows from 19 on) are cut in the same way, each part being counted anew; there, and
+// only there, OpenBLAS has another order if eight to eleven outputs are left behind the last twelve. The bias
+// is added last.
 #pragma once
 
 #include <cstddef>
