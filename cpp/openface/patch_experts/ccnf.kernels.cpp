@@ -10,19 +10,6 @@ constexpr int pad(int n, int lanes) {
     return (n + lanes - 1) / lanes * lanes;
 }
 
-// For each column x of the patch, the area from that column on with rows of just `window` values. Then the
-// values under patch element (x, y), for all positions in order, are contiguous from element y * window on.
-OPENFACE_INLINE void compact_columns(const float* area, int stride, int window, int support, float* compact,
-                                     int length) {
-    const int size = window + support - 1;
-    for (int x = 0; x < support; ++x) {
-        float* out = compact + x * length;
-        for (int y = 0; y < size; ++y, out += window)
-            for (int i = 0; i < window; i += 8) store(out + i, load(area + y * stride + x + i));
-        for (int i = 0; i < 32; i += 8) store(out + i, zero());
-    }
-}
-
 #if defined(OPENFACE_ISA_AVX512)
 typedef F16 Lanes;
 constexpr int lane_count = 16, most_vectors = 2;
@@ -52,6 +39,20 @@ OPENFACE_INLINE Lanes reciprocal_norm(Lanes squares) {
 }
 #endif
 
+// For each column x of the patch, the area from that column on with rows of just `window` values. Then the
+// values under patch element (x, y), for all positions in order, are contiguous from element y * window on.
+OPENFACE_INLINE void compact_columns(const float* area, int stride, int window, int support, float* compact,
+                                     int length) {
+    const int size = window + support - 1;
+    for (int x = 0; x < support; ++x) {
+        float* out = compact + x * length;
+        for (int y = 0; y < size; ++y, out += window)
+            for (int i = 0; i < window; i += lane_count)
+                store(out + i, load_lanes(area + y * stride + x + i));
+        for (int i = 0; i < 32; i += 8) store(out + i, zero());
+    }
+}
+
 // Where a window's patches are: element e of the patch (column by column) at position p is values[offsets[e]
 // + p].
 struct Patches {
@@ -61,35 +62,49 @@ struct Patches {
     int elements;
 };
 
-// Means and reciprocals of the norms of V vectors of positions, summed as the reference does it: values row
-// by row, squares column by column and fused only behind the last multiple of eight (section 9.3, item 7).
-template <int V>
-OPENFACE_INLINE void patch_statistics(const Patches& patches, int position, float* means,
-                                      float* reciprocals) {
+// Means and reciprocals of the norms of V vectors of positions of E experts, summed as the reference does it:
+// values row by row, squares column by column and fused only behind the last multiple of eight (section 9.3,
+// item 7). Each sum is a chain of additions, so several experts keep a small window's chains from waiting.
+// The experts' values and results are `value_step` and `result_step` floats apart.
+template <int V, int E>
+OPENFACE_INLINE void patch_statistics(const Patches& patches, std::ptrdiff_t value_step, int position,
+                                      float* means, float* reciprocals, std::ptrdiff_t result_step) {
     const float* values = patches.values + position;
-    Lanes total[V], squares[V], mean[V];
-    for (int v = 0; v < V; ++v) total[v] = squares[v] = broadcast_lanes(0.0f);
+    Lanes total[E][V], squares[E][V], mean[E][V];
+    for (int i = 0; i < E; ++i)
+        for (int v = 0; v < V; ++v) total[i][v] = squares[i][v] = broadcast_lanes(0.0f);
     for (int y = 0; y < patches.support; ++y)
         for (int x = 0; x < patches.support; ++x) {
             const float* p = values + patches.offsets[x * patches.support + y];
-            for (int v = 0; v < V; ++v) total[v] = total[v] + load_lanes(p + v * lane_count);
+            for (int i = 0; i < E; ++i)
+                for (int v = 0; v < V; ++v)
+                    total[i][v] = total[i][v] + load_lanes(p + i * value_step + v * lane_count);
         }
-    for (int v = 0; v < V; ++v) mean[v] = total[v] / broadcast_lanes(float(patches.elements));
+    for (int i = 0; i < E; ++i)
+        for (int v = 0; v < V; ++v) mean[i][v] = total[i][v] / broadcast_lanes(float(patches.elements));
     const int plain = patches.elements / 8 * 8;
-    for (int e = 0; e < plain; ++e)
-        for (int v = 0; v < V; ++v) {
-            const Lanes u = load_lanes(values + patches.offsets[e] + v * lane_count) - mean[v];
-            squares[v] = squares[v] + u * u;
-        }
-    for (int e = plain; e < patches.elements; ++e)
-        for (int v = 0; v < V; ++v) {
-            const Lanes u = load_lanes(values + patches.offsets[e] + v * lane_count) - mean[v];
-            squares[v] = fma(u, u, squares[v]);
-        }
-    for (int v = 0; v < V; ++v) {
-        store(means + position + v * lane_count, mean[v]);
-        store(reciprocals + position + v * lane_count, reciprocal_norm(squares[v]));
+    for (int e = 0; e < plain; ++e) {
+        const float* p = values + patches.offsets[e];
+        for (int i = 0; i < E; ++i)
+            for (int v = 0; v < V; ++v) {
+                const Lanes u = load_lanes(p + i * value_step + v * lane_count) - mean[i][v];
+                squares[i][v] = squares[i][v] + u * u;
+            }
     }
+    for (int e = plain; e < patches.elements; ++e) {
+        const float* p = values + patches.offsets[e];
+        for (int i = 0; i < E; ++i)
+            for (int v = 0; v < V; ++v) {
+                const Lanes u = load_lanes(p + i * value_step + v * lane_count) - mean[i][v];
+                squares[i][v] = fma(u, u, squares[i][v]);
+            }
+    }
+    for (int i = 0; i < E; ++i)
+        for (int v = 0; v < V; ++v) {
+            const std::ptrdiff_t at = i * result_step + position + v * lane_count;
+            store(means + at, mean[i][v]);
+            store(reciprocals + at, reciprocal_norm(squares[i][v]));
+        }
 }
 
 // Memory that is needed soon: it comes nearer while the neurons are at work.
@@ -185,28 +200,32 @@ OPENFACE_INLINE F8 add_neurons(F8 response, const float* z, int positions, const
     return response;
 }
 
-// The first `count` positions of a window.
-OPENFACE_INLINE void evaluate_positions(const Patches& patches, int count, const CcnfNeurons& neurons,
-                                        Upcoming upcoming, float* scratch, int positions, float* responses) {
-    float* means = scratch;
-    float* reciprocals = means + positions;
-    float* z = reciprocals + positions;
+// Statistics of the first `count` positions of E experts.
+template <int E>
+OPENFACE_INLINE void all_statistics(const Patches& patches, std::ptrdiff_t value_step, int count,
+                                    float* means, float* reciprocals, std::ptrdiff_t result_step) {
     for (int done = 0; done < count;) {
         const int vectors = (count - done + lane_count - 1) / lane_count;
-        if (vectors >= 5) {
-            patch_statistics<5>(patches, done, means, reciprocals);
+        if (E == 1 && vectors >= 5) {
+            patch_statistics<E == 1 ? 5 : 1, E>(patches, value_step, done, means, reciprocals, result_step);
             done += 5 * lane_count;
-        } else if (vectors >= 3) {
-            patch_statistics<3>(patches, done, means, reciprocals);
+        } else if (E <= 2 && vectors >= 3) {
+            patch_statistics<E <= 2 ? 3 : 1, E>(patches, value_step, done, means, reciprocals, result_step);
             done += 3 * lane_count;
-        } else if (vectors == 2) {
-            patch_statistics<2>(patches, done, means, reciprocals);
+        } else if (vectors >= 2) {
+            patch_statistics<2, E>(patches, value_step, done, means, reciprocals, result_step);
             done += 2 * lane_count;
         } else {
-            patch_statistics<1>(patches, done, means, reciprocals);
+            patch_statistics<1, E>(patches, value_step, done, means, reciprocals, result_step);
             done += lane_count;
         }
     }
+}
+
+// The first `count` positions of one expert's window.
+OPENFACE_INLINE void evaluate_positions(const Patches& patches, int count, const float* means,
+                                        const float* reciprocals, const CcnfNeurons& neurons,
+                                        Upcoming upcoming, float* z, int positions, float* responses) {
     for (int i = 0; i < count; i += 8) store(responses + i, zero());
     // Neurons in batches of at most 16, which is what the scratch holds.
     for (int first = 0; first < neurons.count; first += 16) {
@@ -290,18 +309,39 @@ void ccnf_neuron_responses(const CcnfBatch& batch, int area_stride, int window, 
     int offsets[ccnf_largest_support * ccnf_largest_support];
     for (int x = 0; x < support; ++x)
         for (int y = 0; y < support; ++y) offsets[x * support + y] = x * length + y * window;
-    float* work = scratch + support * length;
+    const std::ptrdiff_t value_step = support * length, result_step = 2 * positions;
+    float* means = scratch + ccnf_experts_together * value_step;
+    float* reciprocals = means + positions;
+    float* z = means + ccnf_experts_together * result_step;
     bool last_together = true;
     for (int i = 0; i < batch.count; ++i)
         last_together = last_together && batch.neurons[i].count == usual_neurons;
-    for (int i = 0; i < batch.count; ++i) {
-        compact_columns(batch.areas[i], area_stride, window, support, scratch, length);
-        const Patches patches{scratch, offsets, support, support * support};
-        const int passes = (count + most_vectors * lane_count - 1) / (most_vectors * lane_count);
-        const Upcoming upcoming{reinterpret_cast<const char*>(batch.upcoming[i]),
-                                batch.upcoming_bytes / std::size_t(patches.elements * passes) + 1};
-        evaluate_positions(patches, last_together ? count - 1 : count, batch.neurons[i], upcoming, work,
-                           positions, batch.responses[i]);
+    const int evaluated = last_together ? count - 1 : count;
+    const int vectors = (evaluated + lane_count - 1) / lane_count;
+    const int together = vectors >= 4 ? 1 : vectors == 3 ? 2 : ccnf_experts_together;
+    const int passes = (count + most_vectors * lane_count - 1) / (most_vectors * lane_count);
+    const Patches first_patches{scratch, offsets, support, support * support};
+    for (int first = 0; first < batch.count; first += together) {
+        const int here = batch.count - first < together ? batch.count - first : together;
+        for (int i = 0; i < here; ++i)
+            compact_columns(batch.areas[first + i], area_stride, window, support, scratch + i * value_step,
+                            length);
+        // Experts that are not there are computed from what the memory holds, and left.
+        if (together == 1)
+            all_statistics<1>(first_patches, value_step, evaluated, means, reciprocals, result_step);
+        else if (together == 2)
+            all_statistics<2>(first_patches, value_step, evaluated, means, reciprocals, result_step);
+        else
+            all_statistics<ccnf_experts_together>(first_patches, value_step, evaluated, means, reciprocals,
+                                                  result_step);
+        for (int i = 0; i < here; ++i) {
+            Patches patches = first_patches;
+            patches.values += i * value_step;
+            const Upcoming upcoming{reinterpret_cast<const char*>(batch.upcoming[first + i]),
+                                    batch.upcoming_bytes / std::size_t(patches.elements * passes) + 1};
+            evaluate_positions(patches, evaluated, means + i * result_step, reciprocals + i * result_step,
+                               batch.neurons[first + i], upcoming, z, positions, batch.responses[first + i]);
+        }
     }
     if (last_together) evaluate_last_positions(batch, area_stride, window, support, scratch);
 }

@@ -38,11 +38,13 @@ struct CcnfBatch {
 OPENFACE_KERNEL(ccnf_neuron_responses,
                 void(const CcnfBatch& batch, int area_stride, int window, int support, float* scratch));
 
+inline constexpr int ccnf_experts_together = 4;  // in the statistics of small windows
 constexpr int ccnf_scratch_size(int window, int support) {
     const int positions = padded(window * window, 16) + 96;
     const int compact = support * (padded((window + support - 1) * window, 16) + 32);
     const int last = 8 * support * (support + 8);
-    return (compact > last ? compact : last) + 18 * positions;
+    const int patches = ccnf_experts_together * compact;
+    return (patches > last ? patches : last) + (2 * ccnf_experts_together + 16) * positions;
 }
 
 // Writes a window x window map (rows `stride` apart, zero padded): each value times `factor`, raised by the
