@@ -10,6 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+# OpenCV reads this once in a process, when the first video is opened. pyopenface sets it before it opens one,
+# but some tests open videos themselves, in whatever order they run.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 

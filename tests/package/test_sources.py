@@ -308,6 +308,25 @@ def test_an_unreadable_file_is_named_with_its_cause(
     assert capfd.readouterr() == ("", ""), "decoders must not chatter on the terminal"
 
 
+def test_a_broken_video_is_quiet_in_a_process_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "broken.mp4"
+    path.write_bytes(b"\0\0\0\x20ftypisom" + bytes(2000))
+    program = (
+        "import sys, pyopenface.sources as sources\n"
+        "try: next(iter(sources.open_source(sys.argv[1])))\n"
+        "except sources.SourceError: print('refused')"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "OPENCV_FFMPEG_LOGLEVEL"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("refused\n", "")
+
+
 def test_a_video_that_breaks_off_yields_the_frames_before_the_break(
     samples: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
