@@ -3,6 +3,8 @@
 //
 // Per cell: 18 contrast sensitive orientations, 9 insensitive ones, 4 texture energies, each normalised by
 // the four blocks of 2 x 2 cells around it. The outer ring of the 14 x 14 cells is dropped.
+//
+// All sums run in the reference's order, so that the values are its to the last bit.
 #pragma once
 
 #include <cstdint>
@@ -23,24 +25,25 @@ inline constexpr int padded_length = length + 8;       // kernels write whole ve
 // A histogram of one cell: 18 orientations, then zeros to a whole number of vectors.
 inline constexpr int bins = 24;
 
+// Histograms have a ring of cells around the image that takes the votes of its border.
+inline constexpr int ringed_cells = cells + 2;
+
 struct Scratch {
-    AlignedVector<float> histograms = AlignedVector<float>(std::size_t(cells) * cells * bins);
-    AlignedVector<float> strips = AlignedVector<float>(std::size_t(cells + 2) * bins);
+    AlignedVector<float> histograms = AlignedVector<float>(std::size_t(ringed_cells) * ringed_cells * bins);
     AlignedVector<float> norms = AlignedVector<float>(std::size_t(cells) * cells);
 };
 
 // Orientation votes of all pixels, shared between the four nearest cells. Three colour planes of 112 x 112
-// with rows `stride` bytes apart and eight readable bytes behind every row. `strips`: room for 16 x 24
-// floats.
+// with rows `stride` bytes apart and eight readable bytes behind every row.
 OPENFACE_KERNEL(accumulate, void(const std::uint8_t* blue, const std::uint8_t* green, const std::uint8_t* red,
-                                 int stride, float* strips, float* histograms));
+                                 int stride, float* histograms));
 // Normalised values of the inner cells: row, column, channel; padded_length floats are written.
 OPENFACE_KERNEL(normalise, void(const float* histograms, float* norms, float* descriptor));
 
 // The descriptor (padded_length floats, the first `length` of them meaningful) of an aligned face.
 inline void describe(const std::uint8_t* blue, const std::uint8_t* green, const std::uint8_t* red, int stride,
                      Scratch& scratch, float* descriptor) {
-    accumulate(blue, green, red, stride, scratch.strips.data(), scratch.histograms.data());
+    accumulate(blue, green, red, stride, scratch.histograms.data());
     normalise(scratch.histograms.data(), scratch.norms.data(), descriptor);
 }
 

@@ -1,5 +1,6 @@
 // The two passes of FHOG. Eight pixels at a time find their gradient, channel and orientation; their votes
-// are added one by one in a fixed order; cells are then normalised with the orientations in the lanes.
+// are added one by one in the order of the pixels; cells are then normalised with the orientations in the
+// lanes.
 #include "openface/face_analyser/fhog.h"
 
 #include "openface/core/simd.h"
@@ -58,65 +59,80 @@ OPENFACE_INLINE I8 orientation(const Gradient& g) {
     return bin;
 }
 
-// Adds `weight` times the strip to the cells of one row.
-OPENFACE_INLINE void add_strip(const float* strip, float weight, float* cells_row) {
-    const F8 w = broadcast(weight);
-    for (int i = 0; i < cells * bins; i += 8) store(cells_row + i, load(cells_row + i) + load(strip + i) * w);
-}
-
 }  // namespace
 
 void accumulate(const std::uint8_t* blue, const std::uint8_t* green, const std::uint8_t* red, int stride,
-                float* strips, float* histograms) {
+                float* histograms) {
     constexpr int last = image_size - 2;  // rows and columns 1 ... 110 have both neighbours
-    // Whole vectors of the pixels that have both neighbours; W_v = 111 in the words of section 5.1.
-    constexpr int earlier_from = 1 + 8 * ((image_size - 2) / 8);
-    static_assert(earlier_from == 105);
-    for (int i = 0; i < cells * cells * bins; i += 8) store(histograms + i, zero());
+    // Whole vectors of the pixels that have both neighbours; W_v = 111 in the words of section 5.1. In the
+    // columns behind them the reference does without vectors, and multiplies in another order.
+    constexpr int single_from = 1 + 8 * ((image_size - 2) / 8);
+    static_assert(single_from == 105);
+    constexpr int row_of_cells = ringed_cells * bins;
+    for (int i = 0; i < ringed_cells * row_of_cells; i += 8) store(histograms + i, zero());
+    // The cell of pixel x is (x + 0.5) / 8 - 0.5 = (2 x - 7) / 16, counted from -1, and its fraction the
+    // share of the next cell. Both repeat every eight pixels.
+    const I8 position = 2 * iota() + 11;
+    const F8 next = to_float(position & 15) * broadcast(0.0625f);
+    const F8 own = broadcast(1.0f) - next;
     for (int y = 1; y <= last; ++y) {
-        // Votes of this pixel row, shared between columns of cells only; the strip has one cell more at
-        // either end.
-        for (int i = 0; i < (cells + 2) * bins; i += 8) store(strips + i, zero());
+        const int position_y = 2 * y + 9;
+        const float below = float(position_y & 15) * 0.0625f;
+        const float above = 1.0f - below;
         const std::ptrdiff_t row = std::ptrdiff_t(y) * stride;
-        for (int x = 1; x <= last; x += 8) {
+        float* cells_above = histograms + (position_y >> 4) * row_of_cells;
+        for (int x = 1; x <= last; x += 8, cells_above += bins) {
             const Gradient r = gradient(red + row + x, stride);
             const Gradient g = gradient(green + row + x, stride);
             const Gradient b = gradient(blue + row + x, stride);
-            const Gradient best = longest(r, g, b, x < earlier_from);
-            float length_of[8];
+            const Gradient best = longest(r, g, b, x < single_from);
+            const F8 magnitude = sqrt(best.squared);
             std::int32_t bin_of[8];
-            store(length_of, sqrt(best.squared));
             store(bin_of, orientation(best));
-            const int count = last + 1 - x < 8 ? last + 1 - x : 8;
-            for (int lane = 0; lane < count; ++lane) {
-                // Cell column and sixteenths of the way to the next one: (x + 0.5) / 8 - 0.5 = (2 x - 7)
-                // / 16.
-                const int position = 2 * (x + lane) - 7 + 16;
-                const float fraction = float(position & 15) * 0.0625f;
-                float* cell = strips + (position >> 4) * bins + bin_of[lane];
-                cell[0] += (1.0f - fraction) * length_of[lane];
-                cell[bins] += fraction * length_of[lane];
+            const auto cell_of = [&](int lane) {
+                return cells_above + (2 * lane + 11) / 16 * bins + bin_of[lane];
+            };
+            if (x < single_from) {
+                float votes[4][8];
+                store(votes[0], broadcast(above) * (own * magnitude));
+                store(votes[1], broadcast(above) * (next * magnitude));
+                store(votes[2], broadcast(below) * (own * magnitude));
+                store(votes[3], broadcast(below) * (next * magnitude));
+                for (int lane = 0; lane < 8; ++lane) {
+                    float* cell = cell_of(lane);
+                    cell[0] += votes[0][lane];
+                    cell[bins] += votes[1][lane];
+                    cell[row_of_cells] += votes[2][lane];
+                    cell[row_of_cells + bins] += votes[3][lane];
+                }
+            } else {
+                for (int lane = 0; lane < last + 1 - single_from; ++lane) {
+                    float* cell = cell_of(lane);
+                    cell[0] = fma(above * own[lane], magnitude[lane], cell[0]);
+                    cell[bins] = fma(above * next[lane], magnitude[lane], cell[bins]);
+                    cell[row_of_cells] = fma(below * own[lane], magnitude[lane], cell[row_of_cells]);
+                    cell[row_of_cells + bins] =
+                        fma(below * next[lane], magnitude[lane], cell[row_of_cells + bins]);
+                }
             }
         }
-        const int position = 2 * y - 7;
-        const int cell_row = position >> 4;  // rounds down, -1 for the first rows
-        const float fraction = float(position & 15) * 0.0625f;
-        if (cell_row >= 0) add_strip(strips + bins, 1.0f - fraction, histograms + cell_row * cells * bins);
-        if (cell_row + 1 < cells)
-            add_strip(strips + bins, fraction, histograms + (cell_row + 1) * cells * bins);
     }
 }
 
 void normalise(const float* histograms, float* norms, float* descriptor) {
-    const auto cell = [&](int r, int c) { return histograms + (r * cells + c) * bins; };
+    const auto cell = [&](int r, int c) { return histograms + ((r + 1) * ringed_cells + c + 1) * bins; };
     // Energy of each cell, over the nine orientations without their sign.
     float energy[cells * cells];
-    for (int i = 0; i < cells * cells; ++i) {
-        const float* h = histograms + i * bins;
-        const F8 both = load(h) + load(h + 9);
-        const float last = h[8] + h[17];
-        energy[i] = sum(both * both) + last * last;
-    }
+    for (int r = 0; r < cells; ++r)
+        for (int c = 0; c < cells; ++c) {
+            const float* h = cell(r, c);
+            float sum = 0.0f;
+            for (int o = 0; o < 9; ++o) {
+                const float both = h[o] + h[o + 9];
+                sum = fma(both, both, sum);
+            }
+            energy[r * cells + c] = sum;
+        }
     for (int r = 0; r + 1 < cells; ++r)
         for (int c = 0; c + 1 < cells; ++c) {
             const float* e = energy + r * cells + c;
@@ -130,28 +146,31 @@ void normalise(const float* histograms, float* norms, float* descriptor) {
             const F8 h0 = load(h), h1 = load(h + 8), h2 = load(h + 16);
             const F8 unsigned0 = h0 + load(h + 9);
             const float unsigned8 = h[8] + h[17];
-            F8 sensitive0 = zero(), sensitive1 = zero(), sensitive2 = zero(), insensitive0 = zero();
-            float insensitive8 = 0.0f;
-            float texture[4];
+            F8 sensitive[4][3], insensitive[4];
+            float insensitive8[4], texture[4];
             for (int j = 0; j < 4; ++j) {
                 const float limit = 0.2f * block[j];
                 const float factor = 0.1f / limit;
                 const F8 l = broadcast(limit), f = broadcast(factor);
-                const F8 t0 = min(h0, l) * f, t1 = min(h1, l) * f, t2 = min(h2, l) * f;
-                sensitive0 = sensitive0 + t0;
-                sensitive1 = sensitive1 + t1;
-                sensitive2 = sensitive2 + t2;
-                insensitive0 = insensitive0 + min(unsigned0, l) * f;
-                insensitive8 += (unsigned8 < limit ? unsigned8 : limit) * factor;
-                texture[j] = 0.4714f * sum((t0 + t1) + t2);
+                sensitive[j][0] = min(h0, l) * f;
+                sensitive[j][1] = min(h1, l) * f;
+                sensitive[j][2] = min(h2, l) * f;
+                insensitive[j] = min(unsigned0, l) * f;
+                insensitive8[j] = (unsigned8 < limit ? unsigned8 : limit) * factor;
+                float values[24];
+                for (int i = 0; i < 3; ++i) store(values + 8 * i, sensitive[j][i]);
+                float sum = 0.0f;
+                for (int o = 0; o < 18; o += 3) sum += (values[o] + values[o + 1]) + values[o + 2];
+                texture[j] = 0.4714f * sum;
             }
+            const auto in_pairs = [](const auto& of_block) {
+                return (of_block(0) + of_block(1)) + (of_block(2) + of_block(3));
+            };
             // Each store may reach over the values that follow, which the next ones overwrite.
             float* out = descriptor + ((r - 1) * rows + (c - 1)) * channels;
-            store(out, sensitive0);
-            store(out + 8, sensitive1);
-            store(out + 16, sensitive2);
-            store(out + 18, insensitive0);
-            out[26] = insensitive8;
+            for (int i = 0; i < 3; ++i) store(out + 8 * i, in_pairs([&](int j) { return sensitive[j][i]; }));
+            store(out + 18, in_pairs([&](int j) { return insensitive[j]; }));
+            out[26] = in_pairs([&](int j) { return insensitive8[j]; });
             for (int j = 0; j < 4; ++j) out[27 + j] = texture[j];
         }
 }
