@@ -12,7 +12,7 @@
 
 namespace openface {
 
-// Sums in double, everything stored as float (item 13).
+// Sums in double, everything stored as float (item 13). n < 100.
 OPENFACE_KERNEL(invert_with_double_sums, bool(float* matrix, int n, int stride, float* work, float* inverse));
 
 // Blocked, with fused multiply-adds in float, as LAPACK's sposv does it in OpenBLAS 0.3.21 on Haswell and Zen

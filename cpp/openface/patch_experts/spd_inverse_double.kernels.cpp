@@ -13,6 +13,7 @@ namespace {
 
 constexpr int lanes = 8;
 constexpr double least_pivot = 0x1p-23;
+constexpr int most_rows = 104;
 
 // `count` products of a vector and a scalar, subtracted from `value` one after the other; then times `scale`.
 template <int V>
@@ -22,8 +23,14 @@ OPENFACE_INLINE void eliminate(const float* value, const float* vectors, std::pt
     D8 rest[V];
     for (int v = 0; v < V; ++v) rest[v] = to_double(load(value + v * lanes));
     for (int k = 0; k < count; ++k) {
-        const F8 scalar = broadcast(*scalars);
-        for (int v = 0; v < V; ++v) rest[v] -= to_double(load(vectors + v * lanes) * scalar);
+        const F16 scalar = broadcast16(*scalars);
+        int v = 0;
+        for (; v + 2 <= V; v += 2) {
+            const F16 product = load16(vectors + v * lanes) * scalar;
+            rest[v] -= to_double(low(product));
+            rest[v + 1] -= to_double(high(product));
+        }
+        for (; v < V; ++v) rest[v] -= to_double(load(vectors + v * lanes) * low(scalar));
         vectors += vector_step;
         scalars += scalar_step;
     }
@@ -58,19 +65,21 @@ OPENFACE_INLINE void eliminate_all(int length, const float* value, const float* 
 bool invert_with_double_sums(float* matrix, int n, int stride, float* work, float* inverse) {
     const std::ptrdiff_t step = stride;
     float* reciprocals = work;
+    // What is left of the diagonal: each column takes its squares out of all pivots to come.
+    double pivots[most_rows];
+    for (int j = 0; j < n; ++j) pivots[j] = matrix[j * step + j];
     for (int j = 0; j < n; ++j) {
         float* column = matrix + j * step;
-        double pivot = column[j];
-        for (int k = 0; k < j; ++k) {
-            const double l = matrix[k * step + j];
-            pivot -= l * l;
-        }
-        if (!(pivot >= least_pivot)) return false;
-        reciprocals[j] = float(1.0 / __builtin_sqrt(pivot));
+        if (!(pivots[j] >= least_pivot)) return false;
+        reciprocals[j] = float(1.0 / __builtin_sqrt(pivots[j]));
         // Starts at a whole vector; what that puts above the diagonal is not read.
         const int first = (j + 1) / lanes * lanes;
         eliminate_all(n - first, column + first, matrix + first, step, matrix + j, step, j, reciprocals[j],
                       column + first);
+        for (int i = first; i < n; i += lanes) {
+            const D8 l = to_double(load(column + i));
+            store(pivots + i, load8d(pivots + i) - l * l);
+        }
     }
 
     for (int i = 0; i < n; ++i) {
