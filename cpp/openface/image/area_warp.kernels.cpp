@@ -61,16 +61,16 @@ void sample_area(const ViewU8& grey, const AreaMap& map, int size, float* area, 
         }
         return;
     }
+    // Lanes past the end repeat the area's last column, so that they stay inside the image too.
+    for (int x = size; x % 8 != 0; ++x) {
+        x_u[x] = x_u[last];
+        x_v[x] = x_v[last];
+    }
     const std::int32_t row_step = std::int32_t(grey.stride);
     for (int y = 0; y < size; ++y) {
         float* row = area + y * stride;
         for (int x = 0; x < size; x += 8) {
-            // Lanes past the end repeat the area's last column, so that they stay inside the image too.
-            const I8 lane = iota() + x;
-            const I8 beyond = lane > last;
-            const I8 xu = select(beyond, broadcast(x_u[last]), load(x_u + x));
-            const I8 xv = select(beyond, broadcast(x_v[last]), load(x_v + x));
-            const I8 u = (xu + y_u[y]) >> 5, v = (xv + y_v[y]) >> 5;
+            const I8 u = (load(x_u + x) + y_u[y]) >> 5, v = (load(x_v + x) + y_v[y]) >> 5;
             const I8 offset = (v >> 5) * row_step + (u >> 5);
             const I8 upper = gather_bytes4(grey.data, offset);
             const I8 lower = gather_bytes4(grey.data, offset + row_step);
