@@ -51,8 +51,8 @@ def portrait_clip() -> np.ndarray:
 
 def main() -> int:
     """Run the demonstration."""
-    OUTPUT.mkdir(exist_ok=True)
     weights = find_weights()
+    OUTPUT.mkdir(exist_ok=True)
     video = SHARED / "samples" / "default.wmv"
     source = video if video.is_file() else portrait_clip()
     options = {} if video.is_file() else {"fps": 30.0}
@@ -89,4 +89,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except pyopenface.Error as error:
+        sys.exit(f"pyopenface: {error}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -18,13 +18,23 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 
 
+def _skip_or_fail(reason: str) -> NoReturn:
+    """Skip for want of weights or golden data; where everything has to run, that is a failure."""
+    if os.environ.get("PYOPENFACE_REQUIRE_WEIGHTS"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def skip_or_fail() -> Callable[[str], NoReturn]:
+    """For tests that find out by themselves that something of the golden data or weights is missing."""
+    return _skip_or_fail
+
+
 def _folder(variable: str, default: Path, what: str) -> Path:
     folder = Path(os.environ.get(variable) or default)
     if not folder.is_dir():
-        text = f"{what} not found: set {variable} (looked in {folder})"
-        if os.environ.get("PYOPENFACE_REQUIRE_WEIGHTS"):
-            pytest.fail(text)
-        pytest.skip(text)
+        _skip_or_fail(f"{what} not found: set {variable} (looked in {folder})")
     return folder
 
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
+from typing import Literal, NoReturn
 
 import pytest
 
@@ -67,10 +68,10 @@ def ceclm_models(models: Path, standin_models: Path, tmp_path_factory: pytest.Te
 
 
 @pytest.fixture(scope="session")
-def judge(golden: Path) -> ModuleType:
+def judge(golden: Path, skip_or_fail: Callable[[str], NoReturn]) -> ModuleType:
     path = golden.parent / "tools" / "compare_csv.py"
     if not path.is_file():
-        pytest.skip(f"the judge of the golden data is not there: {path}")
+        skip_or_fail(f"the judge of the golden data is not there: {path}")
     spec = importlib.util.spec_from_file_location("compare_csv", path)
     assert spec is not None
     assert spec.loader is not None

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from printed_digits import DIGITS, differ_as_printed, pattern_of
 
 import pyopenface
 from pyopenface import LandmarkDetector
 from pyopenface.sources import read_image
 
 PICTURES = [*(f"sample{i}.jpg" for i in range(1, 7)), "sample3_16bit_gray.png", "sample3_16bit_rgb.png"]
-# Digits behind the point that OpenFace prints.
-DIGITS = {
-    r"gaze_[01]_[xyz]": 6,
-    r"gaze_angle_[xy]": 3,
-    r"eye_lmk_[xyXYZ]_\d+": 1,
-    r"pose_T[xyz]": 1,
-    r"pose_R[xyz]": 3,
-    r"[xyXYZ]_\d+": 1,
-    r"p_(scale|rx|ry|rz|tx|ty)": 3,
-    r"p_\d+": 3,
-}
 
 
 def stem(name: str) -> str:
@@ -38,13 +27,16 @@ def golden_rows(golden: Path, build: str, folder: str, name: str) -> pd.DataFram
 
 def assert_same_digits(faces: list[pyopenface.Face], want: pd.DataFrame) -> None:
     assert [face.id for face in faces] == want["face"].tolist()
-    for pattern, digits in DIGITS.items():
-        columns = [c for c in want.columns if re.fullmatch(pattern, c)]
-        assert columns
-        got = np.array([[face[c] for c in columns] for face in faces])
-        # As printed: no further off than half a digit, and a little for decimal fractions.
-        different = np.abs(got - want[columns].to_numpy()) > 0.5000001 * 10.0**-digits
-        assert not different.any(), pattern
+    columns = [c for c in want.columns if c not in ("face", "confidence") and not c.startswith("AU")]
+    assert {pattern_of(c) for c in columns} == set(DIGITS) - {
+        "timestamp",
+        "confidence",
+        "success",
+        r"AU\d+_[rc]",
+    }
+    got = np.array([[face[c] for c in columns] for face in faces])
+    different = differ_as_printed(got, want[columns].to_numpy(), columns)
+    assert not different.any(), [columns[j] for _, j in np.argwhere(different)]
 
 
 @pytest.mark.parametrize("wild", [False, True])

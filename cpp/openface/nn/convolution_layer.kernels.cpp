@@ -3,6 +3,7 @@
 #include <type_traits>
 
 #include "openface/core/simd.h"
+#include "openface/nn/prelu.h"
 #include "openface/nn/term_parts.h"
 
 namespace openface::OPENFACE_ISA {
@@ -51,16 +52,6 @@ OPENFACE_INLINE F16 fma_in(F16 a, F16 b, F16 c) {
 #else
     if constexpr (halves == lower) return {fma(a.lower, b.lower, c.lower), c.upper};
     return {c.lower, fma(a.upper, b.upper, c.upper)};
-#endif
-}
-
-OPENFACE_INLINE F16 activate(F16 v, F16 slope) {
-#if defined(OPENFACE_ISA_AVX512)
-    return F16(_mm512_mask_mul_ps(__m512(v), _mm512_cmp_ps_mask(__m512(v), _mm512_setzero_ps(), _CMP_LT_OQ),
-                                  __m512(v), __m512(slope)));
-#else
-    return join(select(low(v) < zero(), low(v) * low(slope), low(v)),
-                select(high(v) < zero(), high(v) * high(slope), high(v)));
 #endif
 }
 

@@ -1,6 +1,7 @@
 #include "openface/nn/dot_layer.h"
 
 #include "openface/core/simd.h"
+#include "openface/nn/prelu.h"
 #include "openface/nn/term_parts.h"
 
 namespace openface::OPENFACE_ISA {
@@ -19,16 +20,6 @@ constexpr int max_blocks = 4;
 
 constexpr int blocks_for(int vectors) {
     return max_sums / vectors < max_blocks ? max_sums / vectors : max_blocks;
-}
-
-OPENFACE_INLINE F16 activate(F16 v, F16 slope) {
-#if defined(OPENFACE_ISA_AVX512)
-    return F16(_mm512_mask_mul_ps(__m512(v), _mm512_cmp_ps_mask(__m512(v), _mm512_setzero_ps(), _CMP_LT_OQ),
-                                  __m512(v), __m512(slope)));
-#else
-    return join(select(low(v) < zero(), low(v) * low(slope), low(v)),
-                select(high(v) < zero(), high(v) * high(slope), high(v)));
-#endif
 }
 
 OPENFACE_INLINE void store_some(float* out, F16 v, int count) {

@@ -237,8 +237,6 @@ void Pdm::fit_to_landmarks(const float* landmarks, GlobalParameters& g, float* l
     model.fit_to_present_landmarks(g, local, scratch);
 }
 
-// Models of few points are evaluated in double throughout, others from the projection on (section 9.3, item
-// 12).
 void Pdm::shape_of_fit(const GlobalParameters& g, const float* xyz, float* xy) const {
     const Matrix3 rotation = rotation_from_euler(g.rx, g.ry, g.rz);
     pdm_project_in_double(xyz, stride_, rotation.data(), g.scale, g.tx, g.ty, xy);

@@ -86,8 +86,8 @@ class Pdm {
     void prepare(PdmScratch& scratch) const;
 
     // Solves (J^T W J + L) increment = J^T W r - (L q) at the parameters whose 3D shape is in the scratch; r
-    // is the residual or mean shift (2 * stride()), L the diagonal regularisation `factor` / eigenvalue.
-    // Without modes
+    // is the residual or mean shift (2 * stride()), L the diagonal `regularisation` / eigenvalue. Without
+    // modes
     // (`rigid`) only the first six unknowns. The result stays in the scratch: 6 or 6 + m values, all zero
     // when the matrix is not positive definite (section 5.5).
     std::span<const float> solve_step(const GlobalParameters& global, const float* local,
@@ -108,7 +108,7 @@ class Pdm {
     // The same model with some of its landmarks only.
     std::shared_ptr<const Pdm> with_landmarks(const std::vector<int>& chosen) const;
     void lay_out_modes();
-    // 3D and 2D shape in the arithmetic of the fit to landmarks (section 9.3, item 12).
+    // Projection of a 3D shape in the arithmetic of the fit to landmarks, double (section 9.3, item 12).
     void shape_of_fit(const GlobalParameters& global, const float* xyz, float* xy) const;
     void fit_to_present_landmarks(GlobalParameters& global, float* local, PdmFitScratch& scratch) const;
 

@@ -140,10 +140,6 @@ float fused(float a, float b, float c) {
     return std::fma(a, b, c);
 }
 
-}  // namespace
-
-namespace {
-
 Matrix3 rotation_of(float s1, float c1, float s2, float c2, float s3, float c3) {
     return {c2 * c3,
             -c2 * s3,
@@ -154,6 +150,24 @@ Matrix3 rotation_of(float s1, float c1, float s2, float c2, float s3, float c3) 
             fused(s1, s3, -((c1 * c3) * s2)),
             fused(c1 * s2, s3, c3 * s1),
             c1 * c2};
+}
+
+// Root of the mean squared distance of points from their mean. The squares are floats and their sum is a
+// double, but behind the last multiple of sixteen coordinates (x and y in turn) four are added as floats
+// before they join it: the golden similarities are exact only so.
+float spread(const float* x, const float* y, float mean_x, float mean_y, int count) {
+    const auto square = [&](int k) {
+        const float centred = k % 2 == 0 ? x[k / 2] - mean_x : y[k / 2] - mean_y;
+        return centred * centred;
+    };
+    const int values = 2 * count;
+    double total = 0.0;
+    int k = 0;
+    for (; k < values / 16 * 16; ++k) total += double(square(k));
+    for (; k + 4 <= values; k += 4)
+        total += double(((square(k) + square(k + 1)) + square(k + 2)) + square(k + 3));
+    for (; k < values; ++k) total += double(square(k));
+    return float(std::sqrt(total / count));
 }
 
 }  // namespace
@@ -233,24 +247,6 @@ Similarity inverse(const Similarity& s) {
     const float determinant = fused(s.xx, s.yy, -(s.xy * s.yx));
     const float e = 1.0f / determinant;
     return {s.yy * e, -s.xy * e, -s.yx * e, s.xx * e};
-}
-
-// Root of the mean squared distance of points from their mean. The squares are floats and their sum is a
-// double, but behind the last multiple of sixteen coordinates (x and y in turn) four are added as floats
-// before they join it: the golden similarities are exact only so.
-static float spread(const float* x, const float* y, float mean_x, float mean_y, int count) {
-    const auto square = [&](int k) {
-        const float centred = k % 2 == 0 ? x[k / 2] - mean_x : y[k / 2] - mean_y;
-        return centred * centred;
-    };
-    const int values = 2 * count;
-    double total = 0.0;
-    int k = 0;
-    for (; k < values / 16 * 16; ++k) total += double(square(k));
-    for (; k + 4 <= values; k += 4)
-        total += double(((square(k) + square(k + 1)) + square(k + 2)) + square(k + 3));
-    for (; k < values; ++k) total += double(square(k));
-    return float(std::sqrt(total / count));
 }
 
 Similarity similarity_between(const float* source_x, const float* source_y, const float* destination_x,
