@@ -7,8 +7,10 @@ figure of a table. Rows whose face was not tracked are left out, lines are broke
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Any
+import functools
+import textwrap
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["action_units", "confidence", "face", "gaze", "gaze_density", "pose", "positions"]
+
+Arguments = ParamSpec("Arguments")
+Drawn = TypeVar("Drawn")
 
 _OUTLINES: tuple[tuple[tuple[int, ...], bool], ...] = (
     (tuple(range(17)), False),
@@ -50,34 +55,75 @@ def _pyplot() -> Any:
     return plt
 
 
+def _figure(function: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]:
+    """Check the table, and close a new figure that an error left half drawn."""
+
+    @functools.wraps(function)
+    def draw(*arguments: Arguments.args, **options: Arguments.kwargs) -> Drawn:
+        plt = _pyplot()
+        df = arguments[0] if arguments else options.get("df")
+        if not isinstance(df, pd.DataFrame):
+            raise InputError(f"df: expected a table of results, not a {type(df).__qualname__}")
+        before = set(plt.get_fignums())
+        try:
+            return function(*arguments, **options)
+        except BaseException:
+            for number in set(plt.get_fignums()) - before:
+                plt.close(number)
+            raise
+
+    return draw
+
+
 def _panels(ax: Any, rows: int, columns: int, size: tuple[float, float], **options: Any) -> npt.NDArray[Any]:
     """The Axes to draw on (rows, columns): the caller's, or new ones of a size in inches each."""
-    plt = _pyplot()
+    from matplotlib.axes import Axes
+
     if ax is None:
         figure = (1.2 + size[0] * columns, 0.7 + size[1] * rows)
-        grid = plt.subplots(rows, columns, figsize=figure, squeeze=False, layout="constrained", **options)
+        grid = _pyplot().subplots(
+            rows, columns, figsize=figure, squeeze=False, layout="constrained", **options
+        )
         panels: npt.NDArray[Any] = np.asarray(grid[1], dtype=object)
         return panels
     axes = np.asarray(ax, dtype=object).ravel()
     if len(axes) != rows * columns:
         raise InputError(f"ax: {rows * columns} Axes are needed ({rows} x {columns}), got {len(axes)}")
+    for given in axes:
+        if not isinstance(given, Axes):
+            raise InputError(f"ax: expected Axes of matplotlib, not {given!r}")
     return axes.reshape(rows, columns)
 
 
-def _faces(df: pd.DataFrame, faces: Sequence[Hashable] | None) -> list[Any]:
+def _faces(df: pd.DataFrame, faces: Hashable | Sequence[Hashable] | None) -> list[Any]:
+    """The people to draw: all, one, or several of the table's."""
     known = df.openface.faces
     if len(known) == 0:
-        raise InputError("the table has no rows to draw: no face was found")
-    for face_id in faces or ():
+        raise InputError("the table has no rows to draw: no face was found, or none was kept")
+    if faces is None:
+        return list(known)
+    wanted = list(faces) if isinstance(faces, Iterable) and not isinstance(faces, str) else [faces]
+    if not wanted:
+        raise InputError(f"faces: none is chosen; the faces are {known}")
+    for face_id in wanted:
         if face_id not in known:
             raise InputError(f"faces: there is no face {face_id!r}; the faces are {known}")
-    return list(known if faces is None else faces)
+    return wanted
+
+
+def _check_threshold(threshold: float) -> None:
+    if not isinstance(threshold, float | int | np.number) or not 0 <= threshold <= 1:
+        raise InputError(f"threshold: must be between 0 and 1, not {threshold!r}")
 
 
 def _colours(df: pd.DataFrame) -> dict[Any, Any]:
+    """A colour for each person: ten well-known ones, then ten dull ones; a larger crowd gets a rainbow's."""
     plt = _pyplot()
-    colours = plt.get_cmap("tab10").colors
-    return {face_id: colours[i % len(colours)] for i, face_id in enumerate(df.openface.faces)}
+    faces = df.openface.faces
+    colours = [*plt.get_cmap("tab10").colors, *plt.get_cmap("tab20b").colors[::2]]
+    if len(faces) > len(colours):
+        colours = list(plt.get_cmap("turbo")(np.linspace(0.03, 0.97, len(faces))))
+    return dict(zip(faces, colours, strict=False))
 
 
 def _name(face_id: Any) -> str:
@@ -88,10 +134,47 @@ def _clock(wide: pd.DataFrame) -> tuple[Any, str]:
     return wide.index.to_numpy(), "time (s)" if wide.index.name == "timestamp" else "frame"
 
 
-def _legend(ax: Axes, count: int) -> None:
-    """A legend to the right of the panel, where it hides nothing."""
-    if count > 1:
-        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.02), frameon=False, handlelength=1.2)
+def _spacing(time: npt.NDArray[Any]) -> float:
+    """The time from one row of the clock to the next."""
+    return float(np.median(np.diff(time))) if len(time) > 1 else 1.0
+
+
+def _limit_time(panel: Axes, time: npt.NDArray[Any]) -> None:
+    """Show the whole clock, also where nobody was tracked; a single moment stands in the middle."""
+    margin = 0.01 * float(time[-1] - time[0]) or 0.5
+    panel.set_xlim(time[0] - margin, time[-1] + margin)
+
+
+def _line(panel: Axes, time: npt.NDArray[Any], values: npt.NDArray[Any], colour: Any, label: str) -> None:
+    """A line that breaks at missing values; what stands alone between two gaps becomes a point."""
+    panel.plot(time, values, color=colour, linewidth=1, label=label)
+    known = np.concatenate([[False], np.isfinite(values), [False]])
+    alone = known[1:-1] & ~known[:-2] & ~known[2:]
+    if alone.any():
+        panel.plot(time[alone], values[alone], ".", color=colour, markersize=3.5)
+
+
+def _note(panel: Axes, text: str) -> None:
+    """Say in an empty panel why it is empty."""
+    frame = {"facecolor": "white", "edgecolor": "none", "pad": 2}
+    panel.text(
+        *(0.5, 0.5), text, transform=panel.transAxes, ha="center", va="center", color="0.4", fontsize="small",
+        bbox=frame,
+    )  # fmt: skip
+
+
+def _legend(panel: Axes, owned: bool, count: int) -> None:
+    """A legend of people to the right of a panel, or of our own figure, where it hides nothing."""
+    if count < 2:
+        return
+    handles, labels = panel.get_legend_handles_labels()
+    options: dict[str, Any] = {"frameon": False, "handlelength": 1.2}
+    if not owned:
+        panel.legend(handles, labels, loc="upper left", bbox_to_anchor=(1.0, 1.02), **options)
+        return
+    figure: Any = panel.figure
+    rows = max(1, int((figure.get_size_inches()[1] - 0.4) / 0.23))
+    figure.legend(handles, labels, loc="outside right upper", ncols=-(-count // rows), **options)
 
 
 def _tidy(ax: Axes) -> None:
@@ -100,9 +183,11 @@ def _tidy(ax: Axes) -> None:
     ax.set_axisbelow(True)
 
 
+@_figure
 def positions(df: pd.DataFrame, threshold: float = 0.8, *, ax: Any = None) -> npt.NDArray[Any]:
     """Where the faces are in the image, before and after a threshold of confidence.
 
+    A point is the centre of a face's landmarks.
     Wrong detections show as stray points and disappear with a good threshold.
 
     Parameters
@@ -135,52 +220,57 @@ def positions(df: pd.DataFrame, threshold: float = 0.8, *, ax: Any = None) -> np
     >>> plot.positions(df, threshold=0.9)[1].get_title()
     'confidence ≥ 0.9: 5 of 5'
     """
-    axes: npt.NDArray[Any] = _panels(ax, 1, 2, (3.9, 2.6), sharex=True, sharey=True)[0]
-    colours = _colours(df)
-    for panel, part in zip(axes, (df, df.openface.confident(threshold)), strict=True):
-        for face_id in _faces(df, None):
-            if face_id in part.openface.faces:
-                centres = part.openface.landmarks(face_id, missing="keep").mean(axis=1)
-                panel.scatter(
-                    centres[:, 0],
-                    centres[:, 1],
-                    s=9,
-                    alpha=0.5,
-                    linewidths=0,
-                    color=colours[face_id],
-                    rasterized=True,
-                )
-            panel.scatter([], [], s=30, color=colours[face_id], label=_name(face_id))
+    _check_threshold(threshold)
+    people, colours = _faces(df, None), _colours(df)
+    parts = (df, df.openface.confident(threshold))
+    centres = [
+        {face: part.openface.landmarks(face, missing="keep").mean(axis=1) for face in part.openface.faces}
+        for part in parts
+    ]
+    width, height = np.ptp(np.concatenate([*centres[0].values()]), axis=0)
+    shape = float(np.clip(height / max(width, 1e-9), 0.3, 1.0))
+    axes: npt.NDArray[Any] = _panels(ax, 1, 2, (3.9, 0.4 + 3.5 * shape), sharex=True, sharey=True)[0]
+    for panel, shown in zip(axes, centres, strict=True):
+        for face_id in people:
+            x, y = shown.get(face_id, np.zeros((0, 2))).T
+            size, alpha = (9, 0.5) if len(df) > 100 else (20, 0.8)
+            colour = colours[face_id]
+            panel.scatter(x, y, s=size, alpha=alpha, linewidths=0, color=colour, rasterized=True)
+            panel.scatter([], [], s=30, color=colour, label=_name(face_id))
         panel.set(xlabel="x (px)", aspect="equal")
+        panel.margins(0.08)
         _tidy(panel)
     axes[0].set(ylabel="y (px)", title=f"all rows: {len(df)}")
-    axes[1].set_title(f"confidence ≥ {threshold:g}: {len(df.openface.confident(threshold))} of {len(df)}")
+    axes[1].set_title(f"confidence ≥ {threshold:g}: {len(parts[1])} of {len(df)}")
     for panel in axes:  # the image's y runs down
         if not panel.yaxis_inverted():
             panel.invert_yaxis()
-    _legend(axes[1], len(colours))
+    if ax is None:
+        axes[0].figure.suptitle("Where the faces are in the image", fontsize="medium")
+    _legend(axes[1], ax is None, len(people))
     return axes
 
 
+@_figure
 def action_units(
     df: pd.DataFrame,
-    units: Sequence[str] | None = None,
-    faces: Sequence[Hashable] | None = None,
+    units: str | Sequence[str] | None = None,
+    faces: Hashable | Sequence[Hashable] | None = None,
     *,
     ax: Any = None,
 ) -> npt.NDArray[Any]:
     """Action units over time, a row of panels per unit and a column per person.
 
-    The line is the intensity, the shade below marks the frames in which the unit is present.
+    The line is the intensity, the shade marks the frames in which the unit is present. AU28 has no intensity.
 
     Parameters
     ----------
     df : pandas.DataFrame
         With action units.
-    units : sequence of str, optional
+    units : str or sequence of str, optional
         Such as ``["AU06", "AU12"]``; by default brows, cheeks, smile, mouth and blinks.
-    faces : sequence, optional
-        Which people; by default all.
+    faces : optional
+        Which person, or a sequence of people; by default all.
     ax : Axes, optional
         As many as units times faces.
 
@@ -205,26 +295,30 @@ def action_units(
     (1, 1)
     """
     people, colours = _faces(df, faces), _colours(df)
-    if units is None:
-        units = [unit for unit in _SHOWN_UNITS if f"{unit}_r" in df.columns]
-    if len(units) == 0:
-        raise InputError("units: the table has none of them")
-    axes = _panels(ax, len(units), len(people), (2.9, 1.15), sharex=True, sharey=True)
-    for row, unit in zip(axes, units, strict=True):
-        intensity = df.openface.wide(f"{unit}_r")
-        presence = df.openface.wide(f"{unit}_c") if f"{unit}_c" in df.columns else None
-        time, label = _clock(intensity)
+    chosen = _units(df, units)
+    width = float(np.clip(18 / len(people), 1.5, 2.9))
+    axes = _panels(ax, len(chosen), len(people), (width, 1.15), sharex=True, sharey=True)
+    for row, unit in zip(axes, chosen, strict=True):
+        kinds = [kind for kind in "rc" if f"{unit}_{kind}" in df.columns]
+        given = {kind: df.openface.wide(f"{unit}_{kind}") for kind in kinds}
+        time, label = _clock(given[kinds[0]])
         for panel, face_id in zip(row, people, strict=True):
-            if presence is not None:
-                shade = presence[face_id].to_numpy() > 0.5
-                panel.fill_between(time, 0, 5, where=shade, color=colours[face_id], alpha=0.15, linewidth=0)
-            panel.plot(time, intensity[face_id], color=colours[face_id], linewidth=1)
-            panel.set(ylim=(0, 5), yticks=[0, 5] if len(units) > 1 else range(6))
+            colour = colours[face_id]
+            values = {kind: wide[face_id].to_numpy(np.float64) for kind, wide in given.items()}
+            if "c" in values:
+                spans = _spans(time, values["c"] > 0.5)
+                panel.broken_barh(spans, (0, 5), color=colour, alpha=0.15, linewidth=0)
+            if "r" in values:
+                _line(panel, time, values["r"], colour, _name(face_id))
+            if not any(np.isfinite(numbers).any() for numbers in values.values()):
+                _note(panel, "not tracked")
+            panel.set(ylim=(0, 5), yticks=[0, 5] if len(chosen) > 1 else range(6))
+            _limit_time(panel, time)
             _tidy(panel)
         name = AU_NAMES.get(unit, "").split(" (")[0]
         row[0].set_ylabel(f"{unit}\n{name}", rotation=0, ha="right", va="center", fontsize="small")
     for panel, face_id in zip(axes[0], people, strict=True):
-        panel.set_title(_name(face_id), color=colours[face_id])
+        panel.set_title(textwrap.fill(_name(face_id), int(8 * width)), color=colours[face_id])
     for panel in axes[-1]:
         panel.set_xlabel(label)
     if ax is None:
@@ -232,15 +326,44 @@ def action_units(
     return axes
 
 
-def gaze(df: pd.DataFrame, faces: Sequence[Hashable] | None = None, *, ax: Any = None) -> npt.NDArray[Any]:
+def _units(df: pd.DataFrame, units: str | Sequence[str] | None) -> list[str]:
+    """The action units to draw, each with at least one of its two columns in the table."""
+    there = [unit for unit in AU_NAMES if f"{unit}_r" in df.columns or f"{unit}_c" in df.columns]
+    if not there:
+        raise InputError("the table has no action units")
+    if units is None:
+        return [unit for unit in _SHOWN_UNITS if unit in there] or there
+    chosen = [units] if isinstance(units, str) else list(units)
+    if not chosen:
+        raise InputError("units: none is chosen")
+    for unit in chosen:
+        if unit not in there:
+            raise InputError(f"units: the table has no {unit!r}; it has {', '.join(there)}")
+    return chosen
+
+
+def _spans(time: npt.NDArray[Any], where: npt.NDArray[np.bool_]) -> list[tuple[float, float]]:
+    """The stretches (begin, length) of frames, each half a frame longer to both sides."""
+    frame = _spacing(time)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], where, [False]]).astype(np.int8)))
+    return [
+        (time[first] - frame / 2, time[last - 1] - time[first] + frame)
+        for first, last in edges.reshape(-1, 2)
+    ]
+
+
+@_figure
+def gaze(
+    df: pd.DataFrame, faces: Hashable | Sequence[Hashable] | None = None, *, ax: Any = None
+) -> npt.NDArray[Any]:
     r"""Direction of gaze over time: to the side, and up and down.
 
     Parameters
     ----------
     df : pandas.DataFrame
         With gaze.
-    faces : sequence, optional
-        Which people; by default all.
+    faces : optional
+        Which person, or a sequence of people; by default all.
     ax : two Axes, optional
         To draw on.
 
@@ -275,7 +398,7 @@ def _over_time(
     view: pd.DataFrame,
     panels: Sequence[tuple[str, int, str]],
     title: str,
-    faces: Sequence[Hashable] | None,
+    faces: Hashable | Sequence[Hashable] | None,
     ax: Any,
 ) -> npt.NDArray[Any]:
     """Lines by person over time, a panel for each (column, sign, label)."""
@@ -284,33 +407,35 @@ def _over_time(
     for panel, (column, sign, label) in zip(axes, panels, strict=True):
         wide = df.assign(**{column: view[column]}).openface.wide(column)
         time, clock = _clock(wide)
-        for face_id in people:
-            line = sign * wide[face_id]
-            panel.plot(time, line, color=colours[face_id], linewidth=1, label=_name(face_id))
-        panel.axhline(0, color="0.6", linewidth=0.8, zorder=1)
+        values = sign * wide[people].to_numpy(dtype=np.float64)
+        for line, face_id in zip(values.T, people, strict=True):
+            _line(panel, time, line, colours[face_id], _name(face_id))
         panel.set_ylabel(label)
-        panel.margins(x=0.01)
-        _robust_limits(panel, sign * wide[people].to_numpy(dtype=np.float64))
+        _limit_time(panel, time)
+        if np.isfinite(values).any():
+            panel.axhline(0, color="0.6", linewidth=0.8, zorder=1)
+            _robust_limits(panel, values)
+        else:
+            panel.set_yticks([])
+            _note(panel, "not tracked")
         _tidy(panel)
     axes[-1].set_xlabel(clock)
     axes[0].set_title(title)
-    _legend(axes[0], len(people))
+    _legend(axes[0], ax is None, len(people))
     return axes
 
 
 def _robust_limits(panel: Axes, values: npt.NDArray[np.float64]) -> None:
     """Limits that a few wild values don't widen: the central 99 % and a margin."""
-    known = values[np.isfinite(values)]
-    if len(known) == 0:
-        return
-    low, high = np.percentile(known, [0.5, 99.5])
+    low, high = np.percentile(values[np.isfinite(values)], [0.5, 99.5])
     margin = 0.15 * max(high - low, 1.0)
     panel.set_ylim(low - margin, high + margin)
 
 
+@_figure
 def gaze_density(
     df: pd.DataFrame,
-    faces: Sequence[Hashable] | None = None,
+    faces: Hashable | Sequence[Hashable] | None = None,
     *,
     bins: float = 2.0,
     extent: float | None = None,
@@ -322,8 +447,8 @@ def gaze_density(
     ----------
     df : pandas.DataFrame
         With gaze.
-    faces : sequence, optional
-        Which people; by default all.
+    faces : optional
+        Which person, or a sequence of people; by default all.
     bins : float
         Width of a cell in degrees.
     extent : float, optional
@@ -355,41 +480,72 @@ def gaze_density(
     """
     if not bins > 0:
         raise InputError(f"bins: must be positive, not {bins}")
+    if extent is not None and not 0 < extent <= 180:
+        raise InputError(f"extent: must be between 0 and 180 degrees, not {extent}")
     people, colours = _faces(df, faces), _colours(df)
     view = df.openface.gaze()
     ids = np.asarray(df.openface._ids())
     yaw, pitch = view["gaze_angle_x"].to_numpy(), -view["gaze_angle_y"].to_numpy()
+    known = np.isfinite(yaw) & np.isfinite(pitch)
+    looks = [known & (ids == face_id) for face_id in people]
     if extent is None:
-        inside = np.isin(ids, people) & np.isfinite(yaw) & np.isfinite(pitch)
+        inside = np.logical_or.reduce(looks)
         reach = np.maximum(np.abs(yaw[inside]), np.abs(pitch[inside]))
         extent = float(max(np.percentile(reach, 98), 10.0)) if len(reach) else 30.0
     count = int(np.ceil(extent / bins))
+    if count > 500:
+        raise InputError(f"bins: {bins:g} degrees are too fine for {extent:g} degrees to all sides")
     edges = np.arange(-count, count + 1) * bins
-    axes: npt.NDArray[Any] = _panels(ax, 1, len(people), (2.7, 2.3), sharex=True, sharey=True)[0]
-    for panel, face_id in zip(axes, people, strict=True):
-        rows = (ids == face_id) & np.isfinite(yaw) & np.isfinite(pitch)
-        density = np.histogram2d(yaw[rows], pitch[rows], bins=(edges, edges))[0] / max(rows.sum(), 1)
-        shown = np.ma.masked_equal(100 * density.T, 0)
-        mesh = panel.pcolormesh(edges, edges, shown, cmap="viridis_r", vmin=0, rasterized=True)
-        panel.figure.colorbar(mesh, ax=panel, label="% of time", shrink=0.75, pad=0.02)
+    shares = [
+        100 * np.histogram2d(yaw[rows], pitch[rows], bins=(edges, edges))[0].T / max(rows.sum(), 1)
+        for rows in looks
+    ]
+    most = max(share.max() for share in shares) or 1.0
+    axes, columns = _row_of_panels(ax, len(people))
+    for i, (panel, share, rows, face_id) in enumerate(zip(axes, shares, looks, people, strict=True)):
+        shown = np.ma.masked_equal(share, 0)
+        mesh = panel.pcolormesh(edges, edges, shown, cmap="viridis_r", vmin=0, vmax=most, rasterized=True)
         for line in (panel.axhline, panel.axvline):
             line(0, color="0.6", linewidth=0.8, zorder=1)
-        panel.set_title(_name(face_id), color=colours[face_id])
-        panel.set(xlabel="yaw (°), left ↔ right", aspect="equal", xlim=edges[[0, -1]], ylim=edges[[0, -1]])
+        if not rows.any():
+            _note(panel, "not tracked")
+        panel.set_title(textwrap.fill(_name(face_id), 20), color=colours[face_id])
+        panel.set(aspect="equal", xlim=edges[[0, -1]], ylim=edges[[0, -1]])
+        if i + columns >= len(people):
+            panel.set_xlabel("yaw (°), left ↔ right")
+        if i % columns == 0:
+            panel.set_ylabel("pitch (°), down ↔ up")
         _tidy(panel)
-    axes[0].set_ylabel("pitch (°), down ↔ up")
+    axes[0].figure.colorbar(mesh, ax=list(axes), label="% of tracked frames", shrink=0.75, pad=0.02)
+    if ax is None:
+        axes[0].figure.suptitle(f"Direction of gaze, cells of {bins:g}°", fontsize="medium")
     return axes
 
 
-def pose(df: pd.DataFrame, faces: Sequence[Hashable] | None = None, *, ax: Any = None) -> npt.NDArray[Any]:
+def _row_of_panels(ax: Any, count: int) -> tuple[npt.NDArray[Any], int]:
+    """As many square panels as wanted (count,), at most four of them in a line, and how many that are."""
+    if ax is not None:
+        axes: npt.NDArray[Any] = _panels(ax, 1, count, (0, 0))[0]
+        return axes, count
+    columns = min(count, 4)
+    axes = _panels(None, -(-count // columns), columns, (2.5, 2.4)).ravel()
+    for spare in axes[count:]:
+        spare.remove()
+    return axes[:count], columns
+
+
+@_figure
+def pose(
+    df: pd.DataFrame, faces: Hashable | Sequence[Hashable] | None = None, *, ax: Any = None
+) -> npt.NDArray[Any]:
     """Head pose over time: three angles and the distance.
 
     Parameters
     ----------
     df : pandas.DataFrame
         With pose.
-    faces : sequence, optional
-        Which people; by default all.
+    faces : optional
+        Which person, or a sequence of people; by default all.
     ax : four Axes, optional
         To draw on.
 
@@ -427,6 +583,7 @@ def pose(df: pd.DataFrame, faces: Sequence[Hashable] | None = None, *, ax: Any =
     return _over_time(df, view, panels, "Head pose relative to the camera", faces, ax)
 
 
+@_figure
 def face(
     df: pd.DataFrame, face_id: Hashable | None = None, frame: int | None = None, *, ax: Axes | None = None
 ) -> Axes:
@@ -439,8 +596,8 @@ def face(
     face_id : optional
         Which face; may be left out if the table has only one.
     frame : int, optional
-        Which frame; by default the mean over all frames in which the face was tracked, after moving and
-        scaling them onto each other.
+        Which frame; by default the median of all frames in which the face was tracked, after moving and
+        scaling them onto each other: the face as it usually is.
     ax : Axes, optional
         To draw on.
 
@@ -479,7 +636,8 @@ def face(
         good = ~rows.openface._failed()
         if not good.any():
             raise InputError(f"{who} was never tracked")
-        shape, title, unit = _mean_shape(every[good]), f"{who}, mean of {good.sum()} frames", ""
+        shape, unit = _usual_shape(every[good]), " from the centre (px)"
+        title = f"{who}, median of {good.sum()} frame{'s' if good.sum() > 1 else ''}"
     else:
         frames = rows["frame"].to_numpy() if "frame" in rows.columns else np.zeros(0)
         found = np.flatnonzero(frames == frame)
@@ -503,15 +661,16 @@ def face(
     return panel
 
 
-def _mean_shape(shapes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The mean of shapes (n, points, 2) after centring and scaling each to the mean size."""
+def _usual_shape(shapes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The median of shapes (n, points, 2) after centring and scaling each to the mean size."""
     centres = shapes[:, :68].mean(axis=1, keepdims=True)
     sizes = np.sqrt(((shapes[:, :68] - centres) ** 2).mean(axis=(1, 2), keepdims=True))
     scaled = (shapes - centres) / np.maximum(sizes, 1e-9)
-    mean: npt.NDArray[np.float64] = np.median(scaled, axis=0) * sizes.mean()
-    return mean
+    usual: npt.NDArray[np.float64] = np.median(scaled, axis=0) * sizes.mean()
+    return usual
 
 
+@_figure
 def confidence(df: pd.DataFrame, threshold: float = 0.8, *, ax: Axes | None = None) -> Axes:
     """When each person was seen and how surely: a strip of confidence per person over time.
 
@@ -543,11 +702,12 @@ def confidence(df: pd.DataFrame, threshold: float = 0.8, *, ax: Axes | None = No
     >>> plot.confidence(df).get_xlabel()
     'frame'
     """
+    _check_threshold(threshold)
     people, colours = _faces(df, None), _colours(df)
     wide = df.openface.wide("confidence", missing="keep")
     time, label = _clock(wide)
     panel: Axes = _panels(ax, 1, 1, (7.2, 0.6 + 0.42 * len(people)))[0, 0]
-    spacing = float(np.median(np.diff(time))) if len(time) > 1 else 1.0
+    spacing = _spacing(time)
     edges = np.append(time, time[-1] + spacing) - spacing / 2
     mesh = panel.pcolormesh(
         edges,

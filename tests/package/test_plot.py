@@ -115,7 +115,7 @@ def test_action_units_come_in_a_grid_by_person(people: pd.DataFrame) -> None:
     assert axes.shape == (2, 1) and axes[0, 0].get_ylabel().startswith("AU12")
     line = axes[0, 0].lines[0].get_ydata()
     assert np.array_equal(line, people.openface.wide("AU12_r")["Ben"], equal_nan=True)
-    with pytest.raises(InputError, match="no column 'AU99_r'"):
+    with pytest.raises(InputError, match="no 'AU99'; it has AU01, AU02"):
         plot.action_units(people, ["AU99"])
     with pytest.raises(InputError, match="no face 'Zoe'"):
         plot.action_units(people, faces=["Zoe"])
@@ -156,6 +156,94 @@ def test_a_face_is_drawn_from_its_landmarks(people: pd.DataFrame) -> None:
         plot.face(one_face().assign(success=0))
 
 
+def shown_text(result: Any) -> list[str]:
+    texts = panels(result)[0].figure.findobj(matplotlib.text.Text)
+    return [text.get_text() for text in texts if text.get_visible()]
+
+
+def test_one_moment_and_frames_between_gaps_are_points() -> None:
+    df = one_face(9).assign(
+        success=[1, 1, 1, 0, 1, 0, 1, 1, 1], AU12_r=2.0, AU12_c=[0, 1, 1, 0, 1, 0, 0, 0, 0]
+    )
+    for ax in (*plot.gaze(df), *plot.pose(df), *plot.action_units(df, "AU12").ravel()):
+        assert [line.get_xdata().tolist() for line in ax.lines if line.get_marker() == "."] == [[0.4]]
+    shade = plot.action_units(df, "AU12")[0, 0].collections[0]
+    spans = [(path.vertices[:, 0].min(), path.vertices[:, 0].max()) for path in shade.get_paths()]
+    assert np.allclose(spans, [(0.05, 0.25), (0.35, 0.45)]), "half a frame to both sides"
+    for ax in panels(plot.pose(df.head(1))):
+        (point,) = [line for line in ax.lines if line.get_marker() == "."]
+        low, high = ax.get_xlim()
+        assert low < point.get_xdata()[0] < high
+
+
+def test_a_panel_without_numbers_says_so(people: pd.DataFrame) -> None:
+    df = people.assign(success=people["success"].where(people["face_id"] != "Ben", 0))
+    assert shown_text(plot.action_units(df, ["AU12"])).count("not tracked") == 1
+    assert shown_text(plot.gaze_density(df)).count("not tracked") == 1
+    nobody = one_face().assign(success=0)
+    for figure, count in ((plot.pose, 4), (plot.gaze, 2), (plot.gaze_density, 1)):
+        assert shown_text(figure(nobody)).count("not tracked") == count
+    assert plot.pose(nobody)[0].get_xlim()[1] > 1.8, "the time of the video"
+
+
+def crowd(count: int) -> pd.DataFrame:
+    df = pd.concat([one_face().assign(face_id=f"a long name, {i:02}") for i in range(count)])
+    return df.sort_values(["frame", "face_id"])
+
+
+@pytest.mark.parametrize("count", [12, 30])
+def test_a_crowd_keeps_panels_of_one_size_and_colours_apart(count: int) -> None:
+    df = crowd(count)
+    for figure in (plot.pose, plot.gaze):
+        axes = figure(df)
+        drawn(axes)
+        heights = [ax.get_position().height for ax in axes]
+        assert min(heights) > 0.95 * max(heights) and min(heights) * len(axes) > 0.5
+        assert len({tuple(line.get_color()) for line in axes[0].lines if line.get_label()[0] != "_"}) == count
+        (legend,) = axes[0].figure.legends
+        assert [text.get_text() for text in legend.get_texts()] == df.openface.faces
+        box, whole = legend.get_window_extent(), axes[0].figure.bbox
+        assert box.y0 >= whole.y0 and box.y1 <= whole.y1 and box.x1 <= whole.x1
+        assert box.x0 >= max(ax.get_window_extent().x1 for ax in axes)
+    density = plot.gaze_density(df)
+    assert len(density) == count and density[0].figure.get_size_inches()[0] < 13
+    assert len({mesh.get_clim() for ax in density for mesh in ax.collections}) == 1, "one scale for all"
+
+
+def test_action_units_of_which_only_one_column_is_there(people: pd.DataFrame) -> None:
+    (ax,) = plot.action_units(people, "AU28", "Ann").ravel()
+    assert not ax.lines and ax.collections and ax.get_ylabel().startswith("AU28")
+    rare = people[["frame", "face_id", "timestamp", "AU09_r"]]
+    assert plot.action_units(rare).shape == (1, 4)
+    with pytest.raises(InputError, match="no action units"):
+        plot.action_units(people[["frame", "face_id", "timestamp"]])
+
+
+def test_an_error_leaves_no_figure_behind(people: pd.DataFrame, golden: Path) -> None:
+    picture = table.read_openface_csv(golden / "csv/img_clnf/sample2.csv.gz")
+    calls: list[Callable[[], Any]] = [
+        lambda: plot.action_units(people, ["AU99"]),
+        lambda: plot.action_units(people, []),
+        lambda: plot.action_units(people, faces=[]),
+        lambda: plot.action_units(picture),
+        lambda: plot.pose(picture),
+        lambda: plot.gaze(picture),
+        lambda: plot.positions(people.drop(columns="confidence")),
+        lambda: plot.positions(people[["frame", "face_id", "confidence"]]),
+        lambda: plot.positions(people, 80),
+        lambda: plot.confidence(people, 80),
+        lambda: plot.gaze_density(people, extent=-1),
+        lambda: plot.gaze_density(people, bins=1e-9),
+        lambda: plot.face(people, "Ann", ax="here"),  # type: ignore[arg-type]
+        lambda: plot.gaze([1, 2]),  # type: ignore[arg-type]
+        lambda: plot.gaze(pd.DataFrame()),
+    ]
+    for call in calls:
+        with pytest.raises(InputError):
+            call()
+        assert not plt.get_fignums()
+
+
 def test_a_picture_has_faces_and_positions(golden: Path) -> None:
     df = table.read_openface_csv(golden / "csv/img_clnf/sample2.csv.gz")
     drawn(plot.face(df, 1))
@@ -175,6 +263,8 @@ def test_the_mean_face_ignores_where_the_face_was() -> None:
     alone = plot.face(df).lines[0]
     ratio = (line.get_xdata() - np.mean(line.get_xdata())) / (alone.get_xdata() - np.mean(alone.get_xdata()))
     assert np.allclose(ratio, 2), "the shape of one, in the mean size"
+    ax = plot.face(many)
+    assert ax.get_title() == "face 0, median of 3 frames" and ax.get_xlabel() == "x from the centre (px)"
 
 
 def test_without_matplotlib_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
