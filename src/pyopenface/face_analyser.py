@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,7 +18,7 @@ from pyopenface.errors import InputError
 __all__ = ["AnalysedFace", "FaceAnalyser"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AnalysedFace:
     """
     What the face analyser says about one face in one image.
@@ -87,7 +89,9 @@ class FaceAnalyser:
     the videos, or :meth:`state` and :meth:`from_state`. Values of different recordings are comparable only if
     their calibration is.
 
-    The analyser can be used from several threads; frames count in the order in which they come.
+    The analyser can be used from several threads; frames count in the order in which they come. Copies
+    (``copy``, ``pickle``) carry its state and go on independently; a pickled one finds the weights by their
+    path.
 
     Examples
     --------
@@ -171,7 +175,7 @@ class FaceAnalyser:
         >>> face.au_intensity.shape  # doctest: +SKIP
         (17,)
         """
-        return AnalysedFace(*self._engine.update(image, landmarks, success))
+        return AnalysedFace(*self._engine.update(np.asarray(image), landmarks, success))
 
     def analyse_image(self, image: npt.NDArray[np.uint8], landmarks: npt.ArrayLike) -> AnalysedFace:
         """
@@ -201,7 +205,7 @@ class FaceAnalyser:
         >>> analyser.analyse_image(image, landmarks).au_presence.shape  # doctest: +SKIP
         (18,)
         """
-        return AnalysedFace(*self._engine.analyse_image(image, landmarks))
+        return AnalysedFace(*self._engine.analyse_image(np.asarray(image), landmarks))
 
     def align(
         self,
@@ -245,9 +249,14 @@ class FaceAnalyser:
         >>> analyser.align(image, landmarks, size=224, mask=False).shape  # doctest: +SKIP
         (224, 224, 3)
         """
-        return self._engine.align(
-            image, landmarks, success, size, size * 0.7 / 112 if scale is None else scale, mask, grey
-        )
+        try:
+            pixels = operator.index(size)
+            factor = pixels * 0.7 / 112 if scale is None else float(scale)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"size={size!r}, scale={scale!r}: a whole number and a number expected"
+            ) from error
+        return self._engine.align(np.asarray(image), landmarks, success, pixels, factor, mask, grey)
 
     def finish(self, postprocess: bool = True) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """
@@ -351,6 +360,10 @@ class FaceAnalyser:
         analyser = cls(models, kind=kind)
         analyser._engine.restore(state)
         return analyser
+
+    def __reduce__(self) -> tuple[Callable[..., FaceAnalyser], tuple[bytes, Path]]:
+        # copy, deepcopy and pickle: an analyser of its own, as long as the weights are where they were.
+        return type(self).from_state, (self.state(), self.files[0].absolute())
 
 
 def _main_file(folder: str | os.PathLike[str] | None, kind: str) -> Path:

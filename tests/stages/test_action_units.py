@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import gzip
 import io
+import os
+import pickle
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -472,6 +477,39 @@ def test_a_saved_state_goes_on_as_if_uninterrupted(
     assert second.state() == whole.state()
 
 
+@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_copies_go_on_independently(
+    small: SmallModel, scene: Scene, way: Callable[[FaceAnalyser], FaceAnalyser]
+) -> None:
+    faces = PATTERNS["failed in the middle"]
+    whole = FaceAnalyser(small.main_file)
+    wanted = feed(whole, scene, faces)
+    first = FaceAnalyser(small.main_file)
+    feed(first, scene, faces[:5])
+    second = way(first)
+    feed(first, scene, [6, 6, 6, 6])  # of no concern to the copy
+    np.testing.assert_array_equal(feed(second, scene, faces[5:]), wanted[5:])
+    assert second.state() == whole.state()
+
+
+def test_a_state_goes_to_another_process(small: SmallModel, scene: Scene, tmp_path: Path) -> None:
+    first = FaceAnalyser(small.main_file)
+    feed(first, scene, [0, 1, 2, 3, N, 5, 6])
+    (tmp_path / "state").write_bytes(first.state())
+    script = (
+        "import pathlib, sys; from pyopenface import FaceAnalyser\n"
+        "analyser = FaceAnalyser.from_state(pathlib.Path(sys.argv[1]).read_bytes(), sys.argv[2])\n"
+        "sys.stdout.buffer.write(analyser.finish()[0].tobytes() + analyser.state())"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "state", small.main_file],
+        capture_output=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert run.stdout == first.finish()[0].tobytes() + first.state()
+
+
 def test_without_history_nothing_grows_and_nothing_can_be_finished(small: SmallModel, scene: Scene) -> None:
     faces = PATTERNS["failed in the middle"]
     analyser = FaceAnalyser(small.main_file, live=True, history=False)
@@ -532,6 +570,28 @@ def fnv1a(data: bytes) -> int:
     for byte in data:
         value = ((value ^ byte) * 1099511628211) % 2**64
     return value
+
+
+@pytest.mark.parametrize("count", [2**31, 2**32 - 1])
+def test_states_with_more_frames_than_there_can_be_are_refused(
+    small: SmallModel, scene: Scene, count: int
+) -> None:
+    # Every histogram has one sample, in one bin: all of them are made to say that it came `count` times.
+    analyser = FaceAnalyser(small.main_file)
+    feed(analyser, scene, [0])
+    body = bytearray(analyser.state()[:-8])
+    place = 8 + 4 + 8 + 2 + 8 + 1
+    for entries in (4464, FEATURES - 4464):
+        assert struct.unpack_from("<I", body, place) == (1,)
+        struct.pack_into("<I", body, place, count)
+        for entry in range(entries):
+            start = place + 4 + entry * (8 + 4 + 2 + 4)
+            assert struct.unpack_from("<IHI", body, start + 8)[::2] == (1, 1)
+            struct.pack_into("<I", body, start + 14, count)
+        place += 4 + entries * (8 + 4 + 2 + 4)
+    damaged = bytes(body) + struct.pack("<Q", fnv1a(bytes(body)))
+    with pytest.raises(pyopenface.InputError, match="state: it counts more frames"):
+        FaceAnalyser.from_state(damaged, small.main_file)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

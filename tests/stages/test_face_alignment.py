@@ -226,7 +226,15 @@ def test_unusable_arguments_are_refused(small: SmallModel, noise: Image) -> None
         analyser.update(np.zeros((0, 0, 3), np.uint8), points)
     with pytest.raises(pyopenface.InputError, match="uint8"):
         analyser.update(noise.astype(np.float32), points)
-    for options in ({"size": 0}, {"size": 5000}, {"scale": 0.0}, {"scale": float("nan")}):
-        with pytest.raises(pyopenface.InputError):
+    for picture in (None, noise.tolist(), "picture"):
+        with pytest.raises(pyopenface.InputError, match="uint8"):
+            analyser.update(picture, points)  # type: ignore[arg-type]
+        with pytest.raises(pyopenface.InputError, match="uint8"):
+            analyser.analyse_image(picture, points)  # type: ignore[arg-type]
+    for options in (
+        {"size": 0}, {"size": 5000}, {"size": 50.5}, {"size": "50"}, {"scale": 0.0}, {"scale": float("nan")},
+        {"scale": "large"},
+    ):  # fmt: skip
+        with pytest.raises(pyopenface.InputError, match=r"size|scale"):
             analyser.align(noise, points, **options)  # type: ignore[arg-type]
     assert analyser.frames == 0

@@ -30,6 +30,7 @@ static_assert(std::endian::native == std::endian::little, "states are little-end
 namespace {
 constexpr char signature[8] = "OFACEAU";
 constexpr std::uint32_t version = 1;
+constexpr std::uint32_t most_samples = 1u << 31;  // years of video; ranks are computed in 32 bits
 }  // namespace
 
 class StateWriter {
@@ -164,6 +165,7 @@ class StateReader {
 
     void read_median(RunningMedian& median) {
         const auto count = take<std::uint32_t>();
+        require(count < most_samples, "it counts more frames than there can be");
         std::vector<double> medians(std::size_t(median.entries()));
         for (int entry = 0; entry < median.entries(); ++entry) {
             medians[std::size_t(entry)] = take_finite();
