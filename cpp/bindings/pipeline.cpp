@@ -171,7 +171,7 @@ class PyObserver {
         std::vector<float> descriptors;
         AlignmentRequest request;
         if (!alignment.is_none()) {
-            const auto [size, scale, mask, grey] = alignment.cast<std::tuple<int, float, bool, bool>>();
+            const auto [size, scale, mask, grey] = alignment.cast<std::tuple<int, double, bool, bool>>();
             request = {true, {size, scale, mask, grey}};
         }
         {

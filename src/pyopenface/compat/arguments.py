@@ -54,6 +54,9 @@ _FIT_FLAGS = frozenset(
 
 _DEFAULT_SIZE = 112
 _DEFAULT_SCALE = 0.7
+#: What aligned faces can be: pixels, and pixels per millimetre of the face model.
+_LARGEST_SIZE = 4096
+_LARGEST_SCALE = 1000.0
 
 
 @dataclass(frozen=True)
@@ -296,7 +299,7 @@ def _set(options: Options, flag: str, text: str) -> None:
         "-format_vis_image": "overlay_format",
         "--models": "models",
     }
-    numbers = {"-fx": "fx", "-fy": "fy", "-cx": "cx", "-cy": "cy", "-simscale": "scale"}
+    numbers = {"-fx": "fx", "-fy": "fy", "-cx": "cx", "-cy": "cy"}
     switches = {
         "-au_static": ("au_static", True),
         "-g": ("grey", True),
@@ -312,8 +315,14 @@ def _set(options: Options, flag: str, text: str) -> None:
         setattr(options, numbers[flag], _value(flag, text))
     elif flag in switches:
         setattr(options, *switches[flag])
+    elif flag == "-simscale":
+        options.scale = _value(flag, text)
+        if not 0 < options.scale <= _LARGEST_SCALE:
+            raise InputError(f"-simscale {text}: must be above 0 and at most {_LARGEST_SCALE:g}")
     elif flag == "-simsize":
         options.size = int(_value(flag, text))
+        if not 1 <= options.size <= _LARGEST_SIZE:
+            raise InputError(f"-simsize {text}: must be between 1 and {_LARGEST_SIZE} px")
     elif flag == "--threads":
         options.threads = int(_value(flag, text))
 

@@ -86,6 +86,20 @@ def _weights(options: Options) -> Models:
     return load_models(folder, model, units)  # type: ignore[arg-type]
 
 
+def _check_formats(options: Options) -> None:
+    """Refuse formats that pictures can't be written in before there are files."""
+    import cv2
+
+    wanted = []
+    if "-simalign" in options.outputs:
+        wanted.append(("-format_aligned", options.aligned_format))
+    if "-tracked" in options.outputs and options.is_image_program:
+        wanted.append(("-format_vis_image", options.overlay_format))
+    for flag, ending in wanted:
+        if os.sep in ending or not cv2.haveImageWriter(f"picture.{ending}"):
+            raise InputError(f"{flag} {ending}: pictures can't be written in this format")
+
+
 def _open(item: Input, options: Options) -> Source:
     if item.kind == "camera":
         return CameraSource(item.device, size=options.camera_size)
@@ -105,6 +119,7 @@ class _Session:
     def __init__(self, options: Options) -> None:
         self._options = options
         models = _weights(options)
+        _check_formats(options)
         outputs = options.outputs
         self._live = any(item.kind == "camera" for item in options.inputs)
         self._run = Run(
