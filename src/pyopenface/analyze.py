@@ -423,6 +423,8 @@ class _Analysis:
         if self.units is not None:
             values[:, self.layout.group("aus")] = self.units
         frame = table.to_dataframe(values, self.layout)
+        if self.units is not None:  # as in the files of OpenFace, and in ours
+            frame.attrs["openface"]["presence_decimals"] = 2
         if self.taken_as == "pictures" and self.source.frame_count != 1:
             frame.insert(0, "file", files)
         frame.attrs.update(self._attributes(postprocessed=self.units is not None))
