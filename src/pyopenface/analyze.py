@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyopenface import _core
+from pyopenface._options import whole_number
 from pyopenface.columns import Layout
 from pyopenface.engine import (
     ActionUnits,
@@ -31,6 +32,7 @@ from pyopenface.engine import (
 from pyopenface.errors import InputError
 from pyopenface.face import Face, faces_from_rows
 from pyopenface.sources import ImageSource, Source, open_source
+from pyopenface.sources.arrays import is_picture
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,6 +157,9 @@ def analyze(
        timestamp  confidence  AU12_r
     0        0.0        0.98    0.41
     """
+    if on_error not in ("raise", "skip"):
+        raise InputError(f"on_error={on_error!r}: expected 'raise' or 'skip'")
+    whole_number("workers", workers)
     options: dict[str, Any] = {
         "start": start, "end": end, "every": every, "fps": fps, "roi": roi, "timestamps": timestamps,
         "rgb": rgb, "download": download,
@@ -290,20 +295,15 @@ def _is_list_of_videos(source: Any) -> bool:
 
     if not isinstance(source, list | tuple) or not source:
         return False
-    if not all(isinstance(item, str | os.PathLike) for item in source):
+    if not all(isinstance(item, str | bytes | os.PathLike) for item in source):
         return False
-    return any(
-        "://" in os.fspath(item) or Path(item).suffix.lower() not in IMAGE_EXTENSIONS for item in source
-    )
+    names = [os.fsdecode(item) for item in source]
+    return any("://" in name or Path(name).suffix.lower() not in IMAGE_EXTENSIONS for name in names)
 
 
 def _one_picture(source: Any) -> Any:
     """One picture given as an array becomes an array of one frame."""
-    if isinstance(source, np.ndarray) and (
-        source.ndim == 2 or (source.ndim == 3 and source.shape[2] in (3, 4))
-    ):
-        return source[np.newaxis, ..., :3] if source.ndim == 3 else source[np.newaxis]
-    return source
+    return source[np.newaxis] if isinstance(source, np.ndarray) and is_picture(source) else source
 
 
 def _looks_like_a_video(source: ImageSource) -> bool:
@@ -337,7 +337,7 @@ def _taken_as(source: Source, kind: Kind) -> Literal["video", "pictures"]:
             source.name,
         )
         return "video"
-    return "pictures" if source.frame_count == 1 and source.fps == 0 else "video"
+    return "pictures" if source.total == 1 and source.fps == 0 else "video"
 
 
 class _Analysis:
@@ -365,10 +365,13 @@ class _Analysis:
         live: bool = False,
         history: bool = True,
     ) -> None:
+        if on_frame is not None and not callable(on_frame):
+            raise InputError(f"on_frame={on_frame!r}: expected a function")
+        if parameters is not None and not isinstance(parameters, _core.LandmarkParameters):
+            raise InputError(f"parameters={parameters!r}: expected LandmarkParameters")
         if au not in ("dynamic", "static", None):
             raise InputError(f"au={au!r}: expected 'dynamic', 'static' or None")
-        if isinstance(max_faces, bool) or max_faces != int(max_faces) or max_faces < 1:
-            raise InputError(f"max_faces={max_faces!r}: expected a whole number, 1 or more")
+        max_faces = whole_number("max_faces", max_faces)
         if identity not in ("slot", "track"):
             raise InputError(f"identity={identity!r}: expected 'slot' or 'track'")
         if identity == "track" and max_faces == 1:
@@ -406,7 +409,7 @@ class _Analysis:
         )
 
     def _parameters(self, wild: bool, multi_view: bool) -> _core.LandmarkParameters:
-        parameters = _core.LandmarkParameters(wild)
+        parameters = _core.LandmarkParameters(bool(wild))
         parameters.apply_model_factors(self.models.landmark.stem)
         parameters.multi_view = parameters.multi_view or multi_view
         return parameters
@@ -448,6 +451,8 @@ class _Analysis:
         """
         from pyopenface import table
 
+        if not isinstance(output, str | os.PathLike | None):
+            raise InputError(f"output={output!r}: expected a path")
         if output is not None and Path(output).suffix.lower() in (".parquet", ".pq", ".feather", ".xlsx"):
             raise InputError(
                 f"output={os.fspath(output)!r}: this is written row by row as CSV; for Parquet use "

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from pyopenface._options import whole_number
 from pyopenface.engine import thread_count
 from pyopenface.errors import DownloadError, Error, InputError, SourceError
 
@@ -55,7 +56,7 @@ def csv_names(sources: Sequence[Any]) -> list[Path]:
     >>> [name.as_posix() for name in csv_names(["p1/talk.mp4", "p2/talk.mp4"])]
     ['p1/talk.csv', 'p2/talk.csv']
     """
-    texts = [os.fspath(s) if isinstance(s, str | os.PathLike) else str(s) for s in sources]
+    texts = [_text(source) for source in sources]
     local = [Path(os.path.abspath(text)) for text in texts if "://" not in text]  # noqa: PTH100  (keeps links)
     common = Path(os.path.commonpath([path.parent for path in local])) if local else Path()
 
@@ -75,6 +76,10 @@ def csv_names(sources: Sequence[Any]) -> list[Path]:
             return way
     twice = next(text for text, name in zip(texts, way, strict=True) if names[os.path.normcase(name)] > 1)
     raise InputError(f"{twice}: given twice, or two addresses end alike; each needs an output of its own")
+
+
+def _text(source: Any) -> str:
+    return os.fsdecode(source) if isinstance(source, str | bytes | os.PathLike) else str(source)
 
 
 def each(work: Callable[[int, int | None, Hook | None], T], count: int, workers: int) -> Iterator[T | Error]:
@@ -106,9 +111,7 @@ def each(work: Callable[[int, int | None, Hook | None], T], count: int, workers:
     >>> list(each(lambda number, threads, hook: number * 10, 3, workers=2))
     [0, 10, 20]
     """
-    if isinstance(workers, bool) or workers != int(workers) or workers < 1:
-        raise InputError(f"workers={workers!r}: expected a whole number, 1 or more")
-    workers = min(int(workers), max(count, 1))
+    workers = min(whole_number("workers", workers), max(count, 1))
     if workers == 1:
         for number in range(count):
             yield _tried(work, number, None, None)
@@ -180,8 +183,6 @@ def analyze_videos(
     """
     from pyopenface.analyze import analyze
 
-    if on_error not in ("raise", "skip"):
-        raise InputError(f"on_error={on_error!r}: expected 'raise' or 'skip'")
     names = None if output is None else [Path(output) / name for name in csv_names(sources)]
     for name in names or ():
         name.parent.mkdir(parents=True, exist_ok=True)
@@ -206,15 +207,15 @@ def analyze_videos(
     tables: dict[str, pd.DataFrame] = {}
     failed: dict[str, Error] = {}
     for source, result in zip(sources, each(work, len(sources), workers), strict=True):
-        name = os.fspath(source)
+        video = _text(source)
         if not isinstance(result, Error):
-            tables[name] = result
+            tables[video] = result
             continue
         # Damaged weights or a full disk are no fault of the video.
         if on_error == "raise" or not isinstance(result, SourceError | DownloadError | InputError):
             raise result
         _log.warning("left out: %s", result)
-        failed[name] = result
+        failed[video] = result
     if not tables:
         raise next(iter(failed.values()))
     return _joined(tables, failed)

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from pyopenface import _core, columns
 from pyopenface import models as model_files
 from pyopenface._manifest import sha256_of
+from pyopenface._options import whole_number
 from pyopenface.errors import InputError
 from pyopenface.sources.base import Frame, Source, default_camera
 from pyopenface.sources.read_ahead import ahead, prefetch
@@ -140,6 +141,8 @@ def load_models(
     ------
     ModelError
         Weights are missing or damaged; the text names the files and what to do.
+    InputError
+        A name or path is none.
 
     Examples
     --------
@@ -147,6 +150,9 @@ def load_models(
     >>> load_models(model="clnf").name  # doctest: +SKIP
     'clnf'
     """
+    for name, path in (("models", models), ("model", model)):
+        if not (isinstance(path, str | os.PathLike) or (path is None and name == "models")):
+            raise InputError(f"{name}={path!r}: expected a name or a path")
     folder = model_files.find(models)
     main = folder.main_file(model)
     listing = folder.face_detector_file()
@@ -180,9 +186,7 @@ def thread_count(threads: int | None) -> int:
     if threads is None:
         allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return min(4, allowed)
-    if isinstance(threads, bool) or threads != int(threads) or threads < 1:
-        raise InputError(f"threads={threads!r}: expected a whole number, 1 or more")
-    return int(threads)
+    return whole_number("threads", threads)
 
 
 @dataclass

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyopenface import _core
+from pyopenface._options import whole_number
 from pyopenface.engine import ActionUnits, Run, load_models, thread_count
 from pyopenface.errors import InputError
 from pyopenface.face import Face, faces_from_rows
@@ -78,8 +79,7 @@ class FaceTracker:
         parameters: _core.LandmarkParameters | None = None,
         threads: int | None = 1,
     ) -> None:
-        if isinstance(max_faces, bool) or max_faces != int(max_faces) or max_faces < 2:
-            raise InputError(f"max_faces={max_faces!r}: expected a whole number, 2 or more")
+        max_faces = whole_number("max_faces", max_faces, least=2)
         if au not in ("static", "dynamic", None):
             raise InputError(f"au={au!r}: expected 'static', 'dynamic' or None")
         if identity not in ("track", "slot"):
@@ -92,7 +92,7 @@ class FaceTracker:
             loaded,
             "several_faces",
             parameters=parameters,
-            max_faces=int(max_faces),
+            max_faces=max_faces,
             identity=identity,
             camera=camera,
             threads=thread_count(threads),

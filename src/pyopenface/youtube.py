@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from pyopenface._cache import cache_folder
+from pyopenface._options import whole_number
 from pyopenface.errors import DownloadError, InputError
+from pyopenface.sources.base import check_times
 
 __all__ = ["Video", "download", "fetch", "forget"]
 
@@ -72,6 +74,10 @@ _REMEDIES: tuple[tuple[str, str], ...] = (
         "downloaded is kept and continued.",
     ),
 )
+#: What can be chosen besides the part of the video.
+_OPTIONS = (
+    "height", "sound", "cookies_from_browser", "cookiefile", "ytdlp_options", "folder", "progress",
+)  # fmt: skip
 _OTHERWISE = (
     "Sites change often: update yt-dlp (`pip install -U 'yt-dlp[default]'`) and try again, or download the "
     "video by other means and pass the file's path."
@@ -165,6 +171,38 @@ def fetch(
     ).path
 
 
+def checked_options(options: Any) -> dict[str, Any]:
+    """Check options that are to be handed on to `download`, such as those of ``analyze(…, download=…)``.
+
+    Parameters
+    ----------
+    options
+        A mapping of names of `fetch` to values, or None.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    InputError
+        It is no mapping, or has something in it that `fetch` doesn't take.
+
+    Examples
+    --------
+    >>> checked_options({"height": 480})
+    {'height': 480}
+    """
+    if options is None:
+        return {}
+    if not isinstance(options, Mapping):
+        raise InputError(f"download={options!r}: expected a mapping, such as {{'height': 480}}")
+    for name in options:
+        if name not in _OPTIONS:
+            raise InputError(f"download: there is no option {name!r}; the options are {', '.join(_OPTIONS)}")
+    return dict(options)
+
+
 def download(
     url: str,
     *,
@@ -199,7 +237,8 @@ def download(
     >>> download("https://youtu.be/aqz-KE-bpKQ", end=10).title  # doctest: +SKIP
     'Big Buck Bunny 60fps 4K - Official Blender Foundation Short Film'
     """
-    _check(start, end, height)
+    check_times(start, end)
+    height = whole_number("height", height)
     ffmpeg = shutil.which("ffmpeg") is not None
     section = (start or 0.0, end) if ffmpeg and (start or end is not None) else None
     options = _cookie_options(cookies_from_browser, cookiefile) | dict(ytdlp_options or {})
@@ -242,15 +281,6 @@ def forget(url: str, *, folder: str | os.PathLike[str] | None = None) -> int:
             file.unlink()
             deleted += 1
     return deleted
-
-
-def _check(start: float | None, end: float | None, height: int) -> None:
-    if start is not None and not (math.isfinite(start) and start >= 0):
-        raise InputError(f"start={start!r}: expected seconds, 0 or more")
-    if end is not None and not end > (start or 0):
-        raise InputError(f"end={end!r}: expected seconds, more than start={start or 0}")
-    if height < 1:
-        raise InputError(f"height={height!r}: expected pixels, 1 or more")
 
 
 def _cookie_options(browser: str | None, file: str | os.PathLike[str] | None) -> dict[str, Any]:

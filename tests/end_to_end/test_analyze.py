@@ -165,13 +165,23 @@ def test_output_is_written_while_running(
         ({"camera": (1.0, 2.0)}, "camera="),
         ({"kind": "film"}, "kind='film'"),
         ({"threads": 0}, "threads=0"),
+        ({"threads": "many"}, "threads='many'"),
+        ({"max_faces": "all"}, "max_faces='all'"),
+        ({"max_faces": None}, "max_faces=None"),
+        ({"on_frame": 5}, "on_frame=5"),
+        ({"parameters": 5}, "parameters=5"),
+        ({"output": 5}, "output=5"),
+        ({"model": None}, "model=None"),
+        ({"models": 5}, "models=5"),
+        ({"on_error": "ignore"}, "on_error='ignore'"),
+        ({"workers": 0}, "workers=0"),
     ],
 )
 def test_options_that_make_no_sense_are_named(
     models: Path, samples: Path, options: dict[str, object], text: str
 ) -> None:
     with pytest.raises(InputError, match=text.replace("(", r"\(")):
-        pyopenface.analyze(samples / "sample1.jpg", models=models, model="clnf", **options)  # type: ignore[arg-type]
+        pyopenface.analyze(samples / "sample1.jpg", **{"models": models, "model": "clnf", **options})  # type: ignore[arg-type]
 
 
 def test_missing_file_is_named(models: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,17 @@ def test_workers_give_the_same_table_and_a_file_for_each_video(
     assert written == ["clip60.csv", "default.csv", "gap.csv"]
     rows = sum(len(pyopenface.read_openface_csv(tmp_path / "results" / name)) for name in written)
     assert rows == len(two)
+
+
+def test_a_list_may_hold_paths_as_bytes(models: Path, samples: Path) -> None:
+    video = os.fsencode(samples / "default.wmv")
+    df = analyze([video, samples / "clip60.avi"], models, end=0.1, au=None)
+    assert df["file"].unique().tolist() == [os.fsdecode(video), str(samples / "clip60.avi")]
+
+
+def test_one_frame_left_of_several_is_still_a_video(models: Path) -> None:
+    df = analyze(np.zeros((3, 60, 80, 3), np.uint8), models, every=3, au=None)
+    assert df.attrs["taken_as"] == "video" and df["frame"].tolist() == [1]
 
 
 def test_a_fault_that_is_not_the_videos_is_never_skipped(samples: Path, tmp_path: Path) -> None:

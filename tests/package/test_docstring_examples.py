@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 MODULES = [
+    "_options",
     "accessor",
     "batch",
     "build_config",

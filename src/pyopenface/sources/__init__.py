@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +26,7 @@ from pyopenface.sources.camera import CameraSource
 from pyopenface.sources.files import as_path
 from pyopenface.sources.images import IMAGE_EXTENSIONS, ImageSource, read_image
 from pyopenface.sources.read_ahead import prefetch
-from pyopenface.sources.video import VideoSource
+from pyopenface.sources.video import TIME_RULES, VideoSource
 
 __all__ = [
     "ArraySource",
@@ -41,6 +43,9 @@ __all__ = [
     "prefetch",
     "read_image",
 ]
+
+#: Protocols of addresses that FFmpeg reads as they come.
+LIVE_PROTOCOLS = ("rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "tcp", "srt")
 
 
 def open_source(
@@ -62,9 +67,10 @@ def open_source(
     ----------
     source
         A video file, an image file, a folder of images, a list of image files (str, bytes or Path); the index
-        of a camera; an address (``https://…``, downloaded with yt-dlp; ``rtsp://…``, read live); an array
-        (uint8) of shape (N, H, W, 3) or (N, H, W); any iterable of arrays, of (array, seconds) pairs or of
-        `Frame` records; a `Source`, which is returned as it is.
+        of a camera; an address (``https://…``, downloaded with yt-dlp; ``rtsp://…``, ``rtmp://…``,
+        ``udp://…`` and the like, read live; ``file://…``, a file on this machine); an array (uint8) of shape
+        (N, H, W, 3) or (N, H, W); any iterable of arrays, of (array, seconds) pairs or of `Frame` records; a
+        `Source`, which is returned as it is.
     start, end
         Seconds; frames with ``start <= timestamp < end`` are yielded.
     every
@@ -75,8 +81,8 @@ def open_source(
     roi
         (x, y, width, height) in whole pixels: the part of each frame to yield. `Source.offset` maps back.
     timestamps
-        For videos ``"auto"``, ``"openface"`` or ``"container"``, see `VideoSource`. For arrays and iterables
-        a list with one time in seconds per frame.
+        For videos ``"auto"``, ``"openface"`` or ``"container"``, see `VideoSource`; sources without stored
+        times ignore it. For arrays and iterables a list with one time in seconds per frame.
     rgb
         True if arrays have the channel order red, green, blue.
     camera_size
@@ -110,24 +116,42 @@ def open_source(
             raise InputError("start=, end=, every=, fps= and roi= belong to the call that opens the source")
         return source
     part = Selection(start, end, every, None, region)
-    rule = timestamps if isinstance(timestamps, str) else "auto"
-    if isinstance(source, int | np.integer) and not isinstance(source, bool):
-        return CameraSource(int(source), replace(part, fps=fps), size=camera_size)
-    if isinstance(source, str) and "://" in source:
-        return _open_address(source, replace(part, fps=fps), rule, download or {})
-    if isinstance(source, str | bytes | os.PathLike):
-        return _open_path(as_path(source), replace(part, fps=fps), rule)
-    times = None if isinstance(timestamps, str) else timestamps
+    rule, times = _rule_or_times(timestamps)
     if isinstance(source, np.ndarray):
         return ArraySource(source, part, fps=fps, timestamps=times, rgb=rgb)
-    if isinstance(source, Sequence) and any(isinstance(item, str | bytes | os.PathLike) for item in source):
-        return _open_list(source, replace(part, fps=fps))
-    if isinstance(source, Iterable):
+    paths = isinstance(source, Sequence) and any(_is_path(item) for item in source)
+    if isinstance(source, Iterable) and not (paths or _is_path(source)):
         return IterableSource(source, part, fps=fps, timestamps=times, rgb=rgb)
+    if times is not None:
+        raise InputError("timestamps: a list of times goes with arrays and iterables of frames only")
+    part = replace(part, fps=fps)
+    if isinstance(source, int | np.integer) and not isinstance(source, bool):
+        return CameraSource(int(source), part, size=camera_size)
+    if isinstance(source, str) and "://" in source:
+        return _open_address(source, part, rule, download)
+    if _is_path(source):
+        return _open_path(as_path(source), part, rule)
+    if paths:
+        return _open_list(source, part)
     raise InputError(
         f"can't read frames from a {type(source).__qualname__}: expected a path, an address, a camera index, "
         "an array or an iterable of arrays"
     )
+
+
+def _is_path(item: Any) -> bool:
+    return isinstance(item, str | bytes | os.PathLike)
+
+
+def _rule_or_times(timestamps: Any) -> tuple[str, Any]:
+    """Tell apart the two meanings of the option timestamps."""
+    if timestamps is None:
+        return "auto", None
+    if not isinstance(timestamps, str):
+        return "auto", timestamps
+    if timestamps not in TIME_RULES:
+        raise InputError(f"timestamps={timestamps!r}: expected 'auto', 'openface' or 'container'")
+    return timestamps, None
 
 
 def _open_path(path: Path, selection: Selection, timestamps: str) -> Source:
@@ -141,8 +165,9 @@ def _open_path(path: Path, selection: Selection, timestamps: str) -> Source:
 def _open_list(items: Sequence[Any], selection: Selection) -> Source:
     paths = []
     for item in items:
-        if not isinstance(item, str | bytes | os.PathLike):
+        if not _is_path(item):
             raise InputError(f"a list of files with a {type(item).__qualname__} in it")
+    for item in items:
         path = as_path(item)
         if path.is_dir() or path.suffix.lower() not in IMAGE_EXTENSIONS:
             raise InputError(f"{path}: a list of files is a list of pictures; open videos one by one")
@@ -151,12 +176,21 @@ def _open_list(items: Sequence[Any], selection: Selection) -> Source:
 
 
 def _open_address(
-    address: str, selection: Selection, timestamps: str, options: Mapping[str, Any]
-) -> VideoSource | CameraSource:
-    if not address.lower().startswith(("http://", "https://")):
+    address: str, selection: Selection, timestamps: str, download: Mapping[str, Any] | None
+) -> Source:
+    protocol = address.partition("://")[0].lower()
+    if protocol in LIVE_PROTOCOLS:
         return CameraSource(address, selection)
+    if protocol == "file":
+        return _open_path(Path(url2pathname(urlsplit(address).path)), selection, timestamps)
+    if protocol not in ("http", "https"):
+        raise InputError(
+            f"{address}: there is no way to read {protocol}://; expected http, https, file, or of live "
+            f"streams {', '.join(LIVE_PROTOCOLS)}"
+        )
     from pyopenface import youtube
 
+    options = youtube.checked_options(download)
     video = youtube.download(address, start=selection.start, end=selection.end, **options)
     try:
         return VideoSource(video.path, selection, timestamps=timestamps, shift=video.start)

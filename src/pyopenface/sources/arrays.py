@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -11,8 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pyopenface._options import real_number
 from pyopenface.errors import InputError, SourceError
 from pyopenface.sources.base import Frame, Image, RawFrame, Selection, Source
+
+
+def is_picture(array: npt.NDArray[Any]) -> bool:
+    """Whether an array is one picture, rather than several frames."""
+    return array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4))
 
 
 class ArraySource(Source):
@@ -28,7 +35,7 @@ class ArraySource(Source):
         rgb: bool = False,
     ) -> None:
         super().__init__(selection or Selection())
-        self.is_images = frames.ndim == 2 or (frames.ndim == 3 and frames.shape[2] in (3, 4))
+        self.is_images = is_picture(frames)
         self._frames = frames[np.newaxis] if self.is_images else frames
         if self._frames.ndim not in (3, 4) or 0 in self._frames.shape:
             raise InputError(
@@ -53,7 +60,8 @@ class ArraySource(Source):
         return self._frames.shape[2], self._frames.shape[1]
 
     @property
-    def _total(self) -> int | None:
+    def total(self) -> int | None:
+        """Number of frames of the whole input, as far as it is known before reading."""
         return len(self._frames)
 
     def _raw(self) -> Generator[RawFrame, None, None]:
@@ -110,7 +118,8 @@ class IterableSource(Source):
         return width, height
 
     @property
-    def _total(self) -> int | None:
+    def total(self) -> int | None:
+        """Number of frames of the whole input, as far as it is known before reading."""
         return self._count
 
     def _begin(self) -> tuple[Iterator[Any], Any]:
@@ -141,7 +150,9 @@ class IterableSource(Source):
         try:
             for index, item in enumerate(itertools.chain([first], iterator), start=1):
                 image, timestamp, number = self._unpack(item, index)
-                if not (math.isfinite(timestamp) and timestamp >= last):
+                if not math.isfinite(timestamp):
+                    raise InputError(f"frame {number}: time {timestamp}, expected seconds")
+                if timestamp < last:
                     raise InputError(f"frame {number}: time {timestamp} s after one of {last} s")
                 last = timestamp
                 yield (
@@ -165,15 +176,11 @@ class _Times:
         timestamps: Sequence[float] | npt.NDArray[Any] | None,
         count: int | None,
     ) -> None:
-        if fps is not None and not (math.isfinite(fps) and fps > 0):
-            raise InputError(f"fps={fps!r}: expected frames per second, more than 0")
-        self.fps = float(fps or 0.0)
-        self._list = None if timestamps is None else np.asarray(timestamps, dtype=np.float64)
-        if self._list is not None:
-            if self._list.ndim != 1 or not np.isfinite(self._list).all() or (np.diff(self._list) < 0).any():
-                raise InputError("timestamps: expected a list of seconds in rising order")
-            if count is not None and len(self._list) != count:
-                raise InputError(f"timestamps: {len(self._list)} times for {count} frames")
+        rate = "frames per second, more than 0"
+        self.fps = 0.0 if fps is None else real_number("fps", fps, rate, above=True)
+        self._list = None if timestamps is None else _seconds(timestamps)
+        if self._list is not None and count is not None and len(self._list) != count:
+            raise InputError(f"timestamps: {len(self._list)} times for {count} frames")
         self.known = fps is not None or timestamps is not None
 
     def time(self, number: int) -> float:
@@ -182,6 +189,17 @@ class _Times:
                 raise InputError(f"frame {number}: timestamps= has only {len(self._list)} times")
             return float(self._list[number - 1])
         return (number - 1) * (1.0 / self.fps) if self.fps else 0.0
+
+
+def _seconds(timestamps: Sequence[float] | npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    try:
+        times = np.asarray(timestamps, dtype=np.float64)
+        good = times.ndim == 1 and np.isfinite(times).all() and (np.diff(times) >= 0).all()
+    except (TypeError, ValueError):
+        good = False
+    if not good:
+        raise InputError("timestamps: expected a list of seconds in rising order")
+    return times
 
 
 _EXPECTED_DTYPE = (
@@ -193,9 +211,9 @@ _EXPECTED_DTYPE = (
 def _as_bgr(frame: Any, number: int, rgb: bool) -> Image:
     """Check one array given by the user and bring it into the form (height, width, 3), BGR, contiguous."""
     if not isinstance(frame, np.ndarray):
-        raise InputError(
-            f"frame {number} is a {type(frame).__module__}.{type(frame).__qualname__}: expected a numpy array"
-        )
+        hint = "; files go in a list" if isinstance(frame, str | bytes | os.PathLike) else ""
+        kind = f"{type(frame).__module__}.{type(frame).__qualname__}"
+        raise InputError(f"frame {number} is a {kind}: expected a numpy array{hint}")
     if frame.dtype != np.uint8:
         raise InputError(f"frame {number} has dtype {frame.dtype}: {_EXPECTED_DTYPE}")
     if frame.ndim not in (2, 3) or 0 in frame.shape or (frame.ndim == 3 and frame.shape[2] not in (1, 3, 4)):

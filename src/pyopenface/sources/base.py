@@ -10,11 +10,12 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from pyopenface._options import real_number, whole_number
 from pyopenface.errors import InputError
 
 if TYPE_CHECKING:
@@ -82,14 +83,10 @@ class Selection:
     roi: tuple[int, int, int, int] | None = None
 
     def __post_init__(self) -> None:
-        if self.start is not None and not (math.isfinite(self.start) and self.start >= 0):
-            raise InputError(f"start={self.start!r}: expected seconds, 0 or more")
-        if self.end is not None and not self.end > (self.start or 0):
-            raise InputError(f"end={self.end!r}: expected seconds, more than start={self.start or 0}")
-        if isinstance(self.every, bool) or int(self.every) != self.every or self.every < 1:
-            raise InputError(f"every={self.every!r}: expected a whole number, 1 or more")
-        if self.fps is not None and not (math.isfinite(self.fps) and self.fps > 0):
-            raise InputError(f"fps={self.fps!r}: expected frames per second, more than 0")
+        check_times(self.start, self.end)
+        object.__setattr__(self, "every", whole_number("every", self.every))
+        if self.fps is not None:
+            real_number("fps", self.fps, "frames per second, more than 0", above=True)
         if self.fps is not None and self.every != 1:
             raise InputError("every= and fps= can't be combined: both choose frames")
         if self.roi is not None:
@@ -130,6 +127,15 @@ class Selection:
             if count is not None and self.fps is not None:
                 return min(count, math.ceil(count * self.fps / fps - 1e-6))
         return None if count is None else -(-count // self.every)
+
+
+def check_times(start: Any, end: Any) -> None:
+    """Check the seconds between which a source is read; an end of infinity is none."""
+    if start is not None:
+        real_number("start", start, "seconds, 0 or more")
+    if end is not None and end != math.inf:
+        first = start or 0
+        real_number("end", end, f"seconds, more than start={first}", least=first, above=True)
 
 
 def check_roi(roi: Sequence[int]) -> tuple[int, int, int, int]:
@@ -200,7 +206,8 @@ class Source(ABC):
         """(width, height) of the whole picture, before `roi`."""
 
     @property
-    def _total(self) -> int | None:
+    def total(self) -> int | None:
+        """Number of frames of the whole input, as far as it is known before reading."""
         return None
 
     @property
@@ -218,7 +225,7 @@ class Source(ABC):
     @property
     def frame_count(self) -> int | None:
         """Estimated number of frames that will be yielded, or None (camera, generator)."""
-        return self.selection.estimate(self._total, self.fps)
+        return self.selection.estimate(self.total, self.fps)
 
     def camera(self) -> tuple[float, float, float, float]:
         """Give the default intrinsics fx, fy, cx, cy in pixels of the frames that are yielded."""
@@ -254,5 +261,5 @@ class Source(ABC):
                             f"frame {number} is {image.shape[1]} x {image.shape[0]} pixels, "
                             f"those before it {size[1]} x {size[0]}"
                         )
-                image = crop(image, self.selection.roi, f"frame {number}")
+                image = crop(image, self.selection.roi, str(path or f"frame {number}"))
                 yield Frame(image, timestamp, number, path)

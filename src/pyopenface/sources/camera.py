@@ -11,7 +11,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from pyopenface.errors import SourceError
+from pyopenface.errors import InputError, SourceError
 from pyopenface.sources.base import RawFrame, Selection, Source
 from pyopenface.sources.files import opencv_version, quiet_opencv
 from pyopenface.sources.video import DEFAULT_FPS
@@ -34,6 +34,8 @@ class CameraSource(Source):
         import cv2
 
         super().__init__(selection or Selection())
+        if isinstance(device, int) and not 0 <= device < 1 << 31:  # OpenCV crashes on some of these
+            raise InputError(f"camera {device}: expected an index, 0 for the first camera")
         self._lock = threading.Lock()
         with quiet_opencv():
             self._video = cv2.VideoCapture(device)

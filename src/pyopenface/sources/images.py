@@ -79,7 +79,8 @@ class ImageSource(Source):
         return width, height
 
     @property
-    def _total(self) -> int | None:
+    def total(self) -> int | None:
+        """Number of frames of the whole input, as far as it is known before reading."""
         return len(self.paths)
 
     def _raw(self) -> Generator[RawFrame, None, None]:

@@ -21,6 +21,8 @@ from pyopenface.sources.files import (
 logger = logging.getLogger("pyopenface")
 
 DEFAULT_FPS = 30.0
+#: Where the times of frames come from, see `VideoSource`.
+TIME_RULES = ("auto", "openface", "container")
 #: How many frame periods the container's clock may differ from (n - 1) / fps before it is trusted instead.
 CLOCK_TOLERANCE = 1.5
 
@@ -51,7 +53,7 @@ class VideoSource(Source):
         self, path: Path, selection: Selection | None = None, *, timestamps: str = "auto", shift: float = 0.0
     ) -> None:
         super().__init__(selection or Selection())
-        if timestamps not in ("auto", "openface", "container"):
+        if timestamps not in TIME_RULES:
             raise InputError(f"timestamps={timestamps!r}: expected 'auto', 'openface' or 'container'")
         self.path = path
         self.name = path.stem
@@ -70,7 +72,8 @@ class VideoSource(Source):
         return self._size
 
     @property
-    def _total(self) -> int | None:
+    def total(self) -> int | None:
+        """Number of frames of the whole input, as far as it is known before reading."""
         return None if self._announced is None else self._announced + self._skipped
 
     def close(self) -> None:

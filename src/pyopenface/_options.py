@@ -1,0 +1,85 @@
+"""Options that have to be numbers: checked in one way, refused with their name and what was expected."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+from typing import Any
+
+from pyopenface.errors import InputError
+
+__all__ = ["real_number", "whole_number"]
+
+
+def real_number(name: str, value: Any, expected: str, *, least: float = 0.0, above: bool = False) -> float:
+    """
+    Check an option that is a finite number.
+
+    Parameters
+    ----------
+    name : str
+        The option's name, for the error.
+    value : object
+        What was given.
+    expected : str
+        What should have been, for the error.
+    least : float
+        The smallest number that is allowed, or the largest that isn't.
+    above : bool
+        Whether `least` itself is not allowed.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError
+        Anything else.
+
+    Examples
+    --------
+    >>> from pyopenface._options import real_number
+    >>> real_number("start", 2, "seconds, 0 or more")
+    2.0
+    """
+    if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
+        found = float(value)
+        if found > least or (found == least and not above):
+            return found
+    raise InputError(f"{name}={value!r}: expected {expected}")
+
+
+def whole_number(name: str, value: Any, least: int = 1) -> int:
+    """
+    Check an option that is a whole number.
+
+    Parameters
+    ----------
+    name : str
+        The option's name, for the error.
+    value : object
+        What was given; 2.0 is a whole number, True is none.
+    least : int
+        The smallest number that is allowed.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    InputError
+        Anything else.
+
+    Examples
+    --------
+    >>> from pyopenface._options import whole_number
+    >>> whole_number("every", 2.0)
+    2
+    """
+    expected = f"a whole number, {least} or more"
+    found = real_number(name, value, expected, least=least)
+    if found != int(found):
+        raise InputError(f"{name}={value!r}: expected {expected}")
+    return int(value)
