@@ -127,3 +127,9 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_HOMES})
+
+
+# Tables that pandas reads have ``df.openface`` as well; who has not imported pandas yet gets it with the
+# first function that returns a table.
+if hasattr(sys.modules.get("pandas"), "DataFrame"):
+    importlib.import_module("pyopenface.accessor")

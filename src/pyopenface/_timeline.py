@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["Track", "bins", "filtered", "gaps", "linear", "neighbours", "runs", "wrapped"]
+__all__ = ["Track", "bins", "clock", "filtered", "gaps", "linear", "neighbours", "runs", "wrapped"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -38,6 +38,49 @@ class Track:
     def only_good(self) -> Track:
         """The rows in which the face was tracked."""
         return Track(self.times[self.good], self.steps[self.good], self.good[self.good])
+
+
+def clock(frames: Ints, times: Floats | None, every: int, fps: float | None, start: float) -> Ints:
+    """All frames that were looked at, of which the given ones (increasing) have rows.
+
+    Parameters
+    ----------
+    frames : numpy.ndarray
+        int64 (n,), the frames with rows, at least one.
+    times : numpy.ndarray or None
+        float64 (n,), their increasing times in seconds, None without a clock.
+    every : int
+        How the video was thinned: only each so manieth frame was looked at.
+    fps : float or None
+        Or: only the first frame of every 1/fps seconds.
+    start : float
+        Seconds from which `fps` counts.
+    """
+    first, last = int(frames[0]), int(frames[-1])
+    if fps is not None and times is not None:
+        numbers = np.arange(first, last + 1)
+        turns = np.floor((np.interp(numbers, frames, times) - start) * fps + SLACK)
+        first_of_turn = np.diff(turns, prepend=turns[0] - 1) > 0
+        taken = np.isin(turns, turns[frames - first])
+        return np.union1d(numbers[first_of_turn & ~taken], frames)
+    if every > 1 and not np.any((frames - first) % every):
+        return np.arange(first, last + 1, every)
+    if _evenly_thinned(frames):
+        return frames
+    step = int(np.gcd.reduce(np.diff(frames))) if len(frames) > 1 else 1
+    return np.arange(first, last + 1, step)
+
+
+def _evenly_thinned(frames: Ints) -> bool:
+    """Whether frames were left out in turn, as a lower rate does it: 1 3 4 6 7 9 …, not by chance."""
+    steps = np.diff(frames)
+    if len(steps) == 0 or steps.max() != steps.min() + 1:
+        return False
+    long = int((steps == steps.max()).sum())
+    if steps.min() == 1 and min(long, len(steps) - long) < 8:
+        return False
+    index = np.arange(len(frames))
+    return bool(np.ptp(frames - np.polyval(np.polyfit(index, frames, 1), index)) < 1.25)
 
 
 def wrapped(angles: Floats) -> Floats:
@@ -114,10 +157,7 @@ def filtered(values: Floats, window: int, method: str) -> Floats:
         unchanged: Floats = values.copy()
         return unchanged
     if method == "savgol":
-        from scipy.signal import savgol_filter
-
-        parabolas: Floats = savgol_filter(values, window, 2, axis=0)
-        return parabolas
+        return _parabolas(values, window)
     half = window // 2
     padded = np.pad(values, ((half, half), (0, 0)), constant_values=np.nan)
     around = np.sort(
@@ -135,3 +175,19 @@ def filtered(values: Floats, window: int, method: str) -> Floats:
         smooth = (ends[0] + ends[1]) / 2
     moving: Floats = np.where(np.isnan(values), np.nan, smooth)
     return moving
+
+
+def _parabolas(values: Floats, window: int) -> Floats:
+    """The filter of Savitzky and Golay over whole columns, or over the stretches between missing values."""
+    from scipy.signal import savgol_filter
+
+    known = np.isfinite(values)
+    whole = known.all(axis=0)
+    smooth: Floats = values.copy()
+    if whole.any():
+        smooth[:, whole] = savgol_filter(values[:, whole], window, 2, axis=0)
+    for column in np.flatnonzero(~whole):
+        rows = np.flatnonzero(known[:, column])
+        for run in runs(rows) if len(rows) else ():
+            smooth[rows[run], column] = filtered(values[rows[run], column][:, None], window, "savgol")[:, 0]
+    return smooth

@@ -11,6 +11,7 @@ import difflib
 import os
 import re
 from collections.abc import Hashable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -62,9 +63,20 @@ class OpenFaceAccessor:
     """
 
     def __init__(self, df: pd.DataFrame) -> None:
-        self._df = df
+        self._given = df
 
     # --- parts that the methods share ---
+
+    @cached_property
+    def _df(self) -> pd.DataFrame:
+        """The table; looked at when it is needed, because asking for ``df.openface`` must not raise."""
+        for name in self._given.columns:
+            if isinstance(name, str) and name != name.strip() and find(name):
+                raise InputError(
+                    f"the column {name!r} has spaces around its name, as older versions of OpenFace print "
+                    "it: read the file with pyopenface.read_openface_csv, or df.rename(columns=str.strip)"
+                )
+        return self._given
 
     @property
     def _id(self) -> str:
@@ -72,7 +84,14 @@ class OpenFaceAccessor:
 
     def _ids(self) -> npt.NDArray[Any]:
         if self._id in self._df.columns:
-            return self._df[self._id].to_numpy()
+            ids = self._df[self._id]
+            missing = ids.isna().to_numpy()
+            if missing.any():
+                raise InputError(f"{self._id}: row {int(np.argmax(missing))} of the table says no face")
+            values = ids.to_numpy()
+            if values.dtype.kind == "f" and np.all(values == np.floor(values)):
+                values = values.astype(np.int64)
+            return values
         if not any(isinstance(name, str) and find(name) for name in self._df.columns):
             raise InputError("the table has none of OpenFace's columns")
         return np.zeros(len(self._df), dtype=np.int64)
@@ -107,7 +126,12 @@ class OpenFaceAccessor:
         """The frame of every row; checks that the table is one of a single video."""
         if "frame" not in self._df.columns:
             raise InputError("this needs a table over time, and there is no column 'frame'")
-        frames = self._df["frame"].to_numpy()
+        frames = pd.to_numeric(self._df["frame"], errors="coerce").to_numpy(dtype=np.float64)
+        odd = ~np.isfinite(frames) | (frames != np.round(frames))
+        if odd.any():
+            row = int(np.argmax(odd))
+            raise InputError(f"frame: {self._df['frame'].iloc[row]!r} in row {row} is no number of a frame")
+        frames = frames.astype(np.int64)
         twice = pd.DataFrame({"frame": frames, "face": self._ids()}).duplicated().to_numpy()
         if twice.any():
             row = int(np.argmax(twice))
@@ -115,25 +139,29 @@ class OpenFaceAccessor:
                 f"frame {frames[row]} has several rows of face {self._ids()[row]}; "
                 "take apart tables of several videos first (df.groupby)"
             )
-        return frames.astype(np.int64)
+        return frames
 
     def _grid(self) -> tuple[Ints, Floats, bool]:
-        """All frames from first to last with the time of each, and whether times are seconds.
+        """All frames that were looked at with the time of each, and whether times are seconds.
 
-        Frames without any row get a time between those of their neighbours. A table whose timestamps don't
+        That is every frame from the first to the last, or those that ``every=`` or ``fps=`` left. Frames
+        without any row get a time between those of their neighbours. A table whose timestamps don't
         increase (a folder of pictures) is timed by its frame numbers.
         """
         frames = self._frames()
         present, first = np.unique(frames, return_index=True)
         if len(present) == 0:
             return present, np.zeros(0), True
-        step = int(np.gcd.reduce(np.diff(present))) if len(present) > 1 else 1
-        grid = np.arange(present[0], present[-1] + 1, step)
+        times = None
         if "timestamp" in self._df.columns:
-            times = self._df["timestamp"].to_numpy(dtype=np.float64)[first]
-            if np.all(np.diff(times) > 0):
-                return grid, np.interp(grid, present, times), True
-        return grid, grid.astype(np.float64), False
+            stamps = self._df["timestamp"].to_numpy(dtype=np.float64)[first]
+            times = stamps if np.all(np.diff(stamps) > 0) else None
+        options = self._df.attrs.get("source_options") or {}
+        every, fps, start = (options.get(name) for name in ("every", "fps", "start"))
+        grid = timeline.clock(present, times, every or 1, fps, start or 0.0)
+        if times is None:
+            return grid, grid.astype(np.float64), False
+        return grid, np.interp(grid, present, times), True
 
     def _seconds(self) -> tuple[Ints, Floats]:
         grid, times, seconds = self._grid()
@@ -550,7 +578,8 @@ class OpenFaceAccessor:
         for i, name in enumerate(names):
             column = find(name)
             if column is not None and column.unit == "rad":
-                values[:, i] = np.unwrap(values[:, i]) if np.isfinite(values[:, i]).all() else values[:, i]
+                known = np.isfinite(values[:, i])
+                values[known, i] = np.unwrap(values[known, i])
         return values
 
     @staticmethod
@@ -621,7 +650,11 @@ class OpenFaceAccessor:
             raise InputError(f"max_gap: must not be negative, not {max_gap}")
         grid, times = self._seconds()
         parts = [self._resampled(face, fps, method, max_gap, grid, times) for face in self.faces]
-        return self._joined(parts)
+        result = self._joined(parts)
+        if "source_options" in result.attrs:  # the new frames are no longer some of the video's
+            kept = {k: v for k, v in result.attrs["source_options"].items() if k not in ("every", "fps")}
+            result.attrs["source_options"] = kept
+        return result
 
     def _joined(self, parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
         """The tables of the faces as one, in the order of frames."""
@@ -882,6 +915,11 @@ class OpenFaceAccessor:
         blinks = self.blinks() if timed and "AU45_r" in self._df.columns else None
         good = ~self._failed()
         units = [column.name for column in self._measured() if column.group == "aus"]
+        names = ["rows", "tracked", "time_visible", "first", "last"]
+        names += ["confidence"] if "confidence" in self._df.columns else []
+        for name in units:
+            names += [f"{name}_mean", f"{name}_sd"] if name.endswith("_r") else [f"{name}_percent"]
+        names += ["blinks_per_minute"] if "AU45_r" in units else []
         summary: dict[Hashable, dict[str, float]] = {}
         for face in self.faces:
             rows = self._face_rows(face)
@@ -906,7 +944,7 @@ class OpenFaceAccessor:
                 count = int((blinks["face_id"] == face).sum())
                 line["blinks_per_minute"] = count / minutes if minutes > 0 else np.nan
             summary[face] = line
-        result: pd.DataFrame = pd.DataFrame.from_dict(summary, orient="index")
+        result: pd.DataFrame = pd.DataFrame.from_dict(summary, orient="index", columns=names)
         result.index.name = self._id
         return result
 
@@ -1047,7 +1085,7 @@ class OpenFaceAccessor:
         """
         self._known(face_id)
         if new_id is None:
-            new_id = 1 + max((f for f in self.faces if isinstance(f, int)), default=-1)
+            new_id = 1 + max((face for face in self.faces if not isinstance(face, str)), default=-1)
         if new_id in self.faces:
             raise InputError(f"new_id: {new_id!r} is a face of the table already")
         mine = self._ids() == face_id

@@ -73,6 +73,12 @@ def test_what_needs_pandas_is_there_when_it_is_asked_for() -> None:
         _ = pyopenface.nonsense
 
 
+def test_tables_that_pandas_reads_have_the_accessor() -> None:
+    program = "import pandas as pd\nimport pyopenface\nprint(pd.DataFrame({'frame': [1]}).openface.faces)"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.stdout.strip() == "[0]", run.stderr
+
+
 def test_the_accessor_does_not_disturb_other_tables() -> None:
     df = pd.DataFrame({"name": ["Ann"]})
     assert "openface" in dir(df), "asking for the accessor itself must not raise"
@@ -92,6 +98,27 @@ def test_faces_of_a_video_and_of_a_picture(multi: pd.DataFrame, picture: pd.Data
 def test_rows_of_a_face_are_in_the_order_of_time() -> None:
     df = two_faces().sample(frac=1.0, random_state=1)
     assert df.openface.face(0)["frame"].tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_names_with_spaces_are_refused_with_the_remedy(multi: pd.DataFrame) -> None:
+    """What pandas makes of an old header: without its face_id all rows would be one face."""
+    spaced = multi.rename(columns=lambda name: name if name == "frame" else f" {name}")
+    assert hasattr(spaced, "openface")
+    for method in ("summary", "missing", "pose"):
+        with pytest.raises(InputError, match=r"' face_id' has spaces.*read_openface_csv"):
+            getattr(spaced.openface, method)()
+    assert spaced.rename(columns=str.strip).openface.faces == multi.openface.faces
+
+
+def test_ids_and_frames_that_are_no_numbers_are_refused_with_the_row() -> None:
+    df = two_faces()
+    floats = df.astype({"face_id": float, "frame": float})
+    assert floats.openface.faces == [0, 1] and floats.openface.split_face(0, 4).openface.faces == [0, 1, 2]
+    with pytest.raises(InputError, match="row 2 of the table says no face"):
+        floats.assign(face_id=floats["face_id"].where(floats.index != 2)).openface.summary()
+    for odd in (float("nan"), 2.5):
+        with pytest.raises(InputError, match="row 3 is no number of a frame"):
+            floats.assign(frame=floats["frame"].where(floats.index != 3, odd)).openface.smooth()
 
 
 def test_an_unknown_face_or_none_among_several_is_refused(multi: pd.DataFrame) -> None:
@@ -238,6 +265,55 @@ def test_every_nth_frame_is_a_clock_of_its_own() -> None:
     assert wide.index.tolist() == [1, 6, 11, 16, 21, 26]
 
 
+def thinned(fps: float, end: float = 8.0) -> pd.DataFrame:
+    """A table at 15 frames per second of which one to a lower rate was looked at."""
+    times = np.arange(round(15 * end)) / 15
+    _, first = np.unique(np.floor(times * fps + 1e-6), return_index=True)
+    closed = np.where(np.arange(len(first)) % 20 == 5, 2.0, 0.0)
+    df = small(first + 1, 15.0, AU12_r=np.arange(len(first)) % 5 * 1.0, AU45_r=closed)
+    df.attrs["source_options"] = {"fps": fps, "every": 1}
+    return df
+
+
+@pytest.mark.parametrize("fps", [4, 7, 10, 12])
+@pytest.mark.parametrize("remembered", [True, False])
+def test_a_lower_rate_is_a_clock_of_its_own(fps: float, remembered: bool) -> None:
+    """Frames that nobody looked at are not missing, also in a file that doesn't say they weren't."""
+    df = thinned(fps)
+    if not remembered:
+        df.attrs = {}
+    assert len(df.openface.wide("AU12_r")) == len(df) == 8 * fps
+    assert len(df.openface.interpolate(1)) == len(df)
+    assert np.allclose(df.openface.smooth(5)["AU12_r"].iloc[2:-2], 2)
+    assert len(df.openface.resample(fps)) == len(df)
+    assert np.isclose(df.openface.summary()["time_visible"][0], 8, atol=0.2)
+
+
+def test_what_is_missing_at_a_lower_rate_is_missing() -> None:
+    df = thinned(10)
+    present = df.drop(index=range(20, 30))
+    wide = present.openface.wide("AU12_r", clock="frame")
+    assert wide.index.tolist() == df["frame"].tolist() and wide[0].isna().sum() == 10
+    assert np.isclose(present.openface.summary()["time_visible"][0], 7, atol=0.1)
+    every = small([1, 11, 21], AU12_r=[1.0, 2, 3])
+    every.attrs["source_options"] = {"every": 5}
+    assert every.openface.wide("AU12_r", clock="frame").index.tolist() == [1, 6, 11, 16, 21]
+
+
+def test_a_resampled_table_has_left_the_frames_of_the_video() -> None:
+    df = thinned(10).openface.resample(25)
+    assert "fps" not in df.attrs["source_options"]
+    rest = df.drop(index=range(50, 60))
+    assert len(rest.openface.wide("AU12_r")) == len(df)
+
+
+def test_frames_that_are_missing_by_chance_are_no_lower_rate() -> None:
+    frames = np.sort(np.random.default_rng(3).permutation(np.arange(1, 121))[:90])
+    assert len(small(frames, AU12_r=1.0).openface.wide("AU12_r")) == frames[-1] - frames[0] + 1
+    one_lost = np.delete(np.arange(1, 61), 30)
+    assert len(small(one_lost, AU12_r=1.0).openface.wide("AU12_r")) == 60
+
+
 def test_a_folder_of_pictures_is_timed_by_its_frames(golden: Path) -> None:
     df = table.read_openface_csv(golden / "csv/feature_extraction_clnf/image_sequence.csv.gz")
     assert df.openface.wide("AU12_r").index.name == "frame"
@@ -245,7 +321,7 @@ def test_a_folder_of_pictures_is_timed_by_its_frames(golden: Path) -> None:
         df.openface.wide("AU12_r", clock="timestamp")
     with pytest.raises(InputError, match="no increasing timestamps"):
         df.openface.resample(10)
-    assert np.isnan(df.openface.summary()["time_visible"][0])
+    assert df.openface.summary()[["time_visible", "blinks_per_minute"]].isna().all(axis=None)
     assert len(df.openface.smooth(5)) == len(df)
 
 
@@ -350,6 +426,21 @@ def test_smoothing_leaves_failed_rows_and_other_columns(gap: pd.DataFrame) -> No
     assert only.drop(columns="AU12_r").equals(gap.drop(columns="AU12_r"))
 
 
+@pytest.mark.parametrize("method", ["mean", "median", "savgol"])
+def test_smoothing_goes_around_missing_cells(method: str) -> None:
+    holes = np.r_[1.0:8.0, np.nan, 9.0:10.0, np.nan, 11.0:21.0] / 4
+    out = small(np.arange(1, len(holes) + 1), AU12_r=holes, AU06_r=2.0).openface.smooth(5, method)
+    assert np.array_equal(np.isnan(out["AU12_r"]), np.isnan(holes)) and np.allclose(out["AU06_r"], 2)
+    if method == "savgol":
+        assert np.allclose(out["AU12_r"], holes, equal_nan=True)
+
+
+def test_a_missing_angle_does_not_stop_the_others_from_going_the_short_way_round() -> None:
+    angles = [np.nan, 3.1, -3.1, 3.1, -3.1, 3.1]
+    out = small(range(1, 7), pose_Rz=angles).openface.smooth(3)
+    assert (out["pose_Rz"].iloc[1:].abs() > 3).all()
+
+
 def test_smoothing_refuses_what_it_cannot_do(gap: pd.DataFrame) -> None:
     for window, method, names in (
         (4, "mean", None),
@@ -431,7 +522,7 @@ def test_a_face_that_was_never_tracked_has_a_summary() -> None:
 
 def test_tables_without_rows() -> None:
     df = table.to_dataframe(np.zeros((0, 714)), columns.layout())
-    assert df.openface.faces == [] and len(df.openface.summary()) == 0
+    assert df.openface.faces == [] and df.openface.summary().shape == (0, 6 + 2 * 17 + 18 + 1)
     assert len(df.openface.wide("AU12_r")) == 0 and len(df.openface.resample(10)) == 0
     assert len(df.openface.smooth(3)) == 0 and len(df.openface.interpolate(1)) == 0
     assert len(df.openface.action_units("tidy")) == 0 and len(df.openface.blinks()) == 0

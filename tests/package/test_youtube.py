@@ -18,6 +18,11 @@ from media import Server, label_of, labelled, serve, write_video
 from pyopenface import DownloadError, InputError, youtube
 from pyopenface.sources import open_source
 
+# yt-dlp leaves the connection of a failed request to the garbage collector.
+pytestmark = pytest.mark.filterwarnings(
+    r"ignore:Exception ignored in. <socket\.socket:pytest.PytestUnraisableExceptionWarning"
+)
+
 LOCAL: dict[str, Any] = {"proxy": "", "retries": 0}
 
 
