@@ -526,6 +526,11 @@ class _Analysis:
         options = {k: v for k, v in self.source_options.items() if v is not None and k != "download"}
         if not isinstance(options.get("timestamps", ""), str):
             del options["timestamps"]  # they stand in the table
+        # What says which file of an address this was; cookies are nobody's business.
+        download = self.source_options.get("download") or {}
+        kept = {name: download[name] for name in ("height", "sound", "folder") if name in download}
+        if kept:
+            options["download"] = kept
         attributes = {
             "version": _core.__version__,
             "input": str(self.source.path or self.source.name),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import tempfile
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyopenface.drawing import FaceTable, Layers, draw_face, draw_marks
-from pyopenface.encoding import Mp4Writer, OverlayWriter, save_overlay_image
+from pyopenface.columns import find
+from pyopenface.drawing import FaceTable, Layers, draw_face, draw_faces
+from pyopenface.encoding import Mp4Writer, OverlayWriter, check_target, save_overlay_image
+from pyopenface.engine import check_camera
 from pyopenface.errors import Error, InputError
-from pyopenface.sources import Image, Source, default_camera, open_source, prefetch
+from pyopenface.sources import CameraSource, Image, Source, default_camera, open_source, prefetch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,8 +25,14 @@ __all__ = ["OverlayWriter", "annotate", "draw_face", "save_overlay_image", "show
 
 #: Options of the source that a table remembers in ``df.attrs["source_options"]`` and that matter here.
 _SOURCE_OPTIONS = ("start", "end", "every", "fps", "timestamps", "rgb", "download")
-#: Pictures have no rate: each is shown this long, in seconds.
+#: Pictures have no rate: each is shown this long, in seconds. Those that were taken as the frames of a video
+#: go by at OpenFace's rate for such.
 _SECONDS_PER_PICTURE = 1.0
+_SEQUENCE_RATE = 30.0
+#: Kinds of files that browsers play, by the endings of their names.
+_PLAYABLE = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/mp4", ".webm": "video/webm"}
+
+_log = logging.getLogger("pyopenface")
 
 
 def annotate(
@@ -54,8 +63,9 @@ def annotate(
     source
         What was analysed: anything that `pyopenface.sources.open_source` takes.
     df
-        Faces in OpenFace's columns, matched by frame number. Groups of columns that are missing are not
-        drawn; faces with a confidence of 0.4 or less aren't either.
+        Faces in OpenFace's columns, matched by frame number, pictures by ``file``. Groups of columns that
+        are missing are not drawn; faces with a confidence of 0.4 or less aren't either. Of a table of several
+        videos the rows whose ``file`` is `source` are taken.
     path
         Target, ending in .mp4, .m4v or .mov.
     landmarks, eyes, gaze, head_box, ids, action_units
@@ -82,7 +92,8 @@ def annotate(
     Raises
     ------
     SourceError, InputError
-        If the source can't be read, or an option can't be used.
+        If the source can't be read, an option can't be used, or the table was made from another video: most
+        of its faces lie outside the picture, or it goes on after the end.
     OutputError
         If the video can't be written.
     Error
@@ -95,20 +106,27 @@ def annotate(
     >>> annotate("talk.mp4", df, "annotated.mp4", head_box=False)  # doctest: +SKIP
     PosixPath('annotated.mp4')
     """
-    target = Path(path)
+    target = _as_path(path, "path")
+    check_target(target)
+    df = _of_this_video(df, source)
     layers = Layers(landmarks, eyes, gaze, head_box, ids, action_units)
     faces = FaceTable.from_dataframe(df)
-    rows: dict[Any, list[int]] = _rows_by_picture(df) or {**faces.rows_by_frame()}
+    pictures = _rows_by_picture(df)
+    rows: dict[Any, list[int]] = pictures or {**faces.rows_by_frame()}
+    known = _camera_of(df) if camera is None else check_camera(camera)
     with _open(source, df, options) as frames:
-        # Pictures of different sizes each have their own guess.
-        known = None if frames.is_images else frames.camera()
-        camera = _shifted(camera or _camera_of(df), frames.offset) or known
-        shift = np.array(frames.offset, dtype=np.float64)
         _refuse_to_overwrite(frames, target)
+        _compare(df, faces, frames)
+        # Pictures of different sizes each have their own guess.
+        guess = None if frames.is_images else frames.camera()
+        shown_by = _shifted(known, frames.offset) or guess
+        shift = np.array(frames.offset, dtype=np.float64)
+        timed = any(str(name).strip() == "frame" for name in df.columns)
+        seconds_each = 1.0 / _SEQUENCE_RATE if timed else _SECONDS_PER_PICTURE
         ahead = contextlib.closing(_progress(frames, progress))
         with ahead as stream, contextlib.ExitStack() as stack:
             writer: Mp4Writer | None = None
-            origin = 0.0
+            origin, last = 0.0, 0
             size: tuple[int, ...] | None = None
             for index, frame in enumerate(stream):
                 if writer is None:
@@ -116,25 +134,94 @@ def annotate(
                     writer = stack.enter_context(
                         Mp4Writer(
                             target,
-                            fps=1.0 / _SECONDS_PER_PICTURE if frames.is_images else _rate(frames),
+                            fps=1.0 / seconds_each if frames.is_images else _rate(frames),
                             sound_from=frames.path if sound and not frames.is_images else None,
                             sound_start=origin,
                             quality=quality,
                         )
                     )
+                elif len(df) and not timed and not pictures:
+                    raise InputError(
+                        f"df: neither a column 'frame' nor 'file' says which of several pictures of "
+                        f"{frames.name} its rows belong to"
+                    )
                 image = frame.image.copy()
-                for row in rows.get(frame.number, ()) or rows.get(str(frame.path), ()):
-                    marks = faces.marks(row)
-                    if shift.any():
-                        _move(marks, -shift)
-                    draw_marks(image, marks, camera or default_camera(image.shape[1], image.shape[0]), layers)
+                last = frame.number
+                marks = [faces.marks(row) for row in rows.get(str(frame.path) if pictures else last, ())]
+                if shift.any():
+                    for face in marks:
+                        _move(face, -shift)
+                draw_faces(image, marks, shown_by or default_camera(image.shape[1], image.shape[0]), layers)
                 if frames.is_images:
                     size = size or image.shape[:2]
                     image = _fitted(image, size)
-                writer.write(image, _time(frames, frame.timestamp - origin, index))
+                seconds = index * seconds_each if frames.is_images else frame.timestamp - origin
+                writer.write(image, _time(frames, seconds, index))
             if writer is None:
                 raise InputError("the chosen part of the source has no frame")
+            _refuse_another_s(rows, frames, last)
     return target
+
+
+def _as_path(path: Any, name: str) -> Path:
+    try:
+        return Path(path)
+    except TypeError as error:
+        raise InputError(f"{name}: expected the path of a file, not a {type(path).__qualname__}") from error
+
+
+def _of_this_video(df: pd.DataFrame, source: Any) -> pd.DataFrame:
+    """The rows of one video out of a table that may hold several; checks that it is a table of faces."""
+    import pandas as pd
+
+    if not isinstance(df, pd.DataFrame):
+        raise InputError(f"df: expected a table of results, not a {type(df).__qualname__}")
+    if len(df) and not any(find(str(name).strip()) for name in df.columns):
+        raise InputError("df: the table has none of OpenFace's columns")
+    if not {"frame", "file"} <= set(df.columns):
+        return df
+    files = [str(file) for file in df["file"].unique()]
+    if len(files) < 2:
+        return df
+    name = os.fspath(source) if isinstance(source, str | os.PathLike) else None
+    if name not in files:
+        raise InputError(
+            f"df: it holds the faces of {len(files)} videos ({', '.join(files[:3])}, …) but none of {name}; "
+            "choose one by df[df['file'] == ...]"
+        )
+    chosen: pd.DataFrame = df[df["file"] == name]
+    return chosen
+
+
+def _compare(df: pd.DataFrame, faces: FaceTable, frames: Source) -> None:
+    """Refuse or doubt a table that was made from something else."""
+    if isinstance(frames, CameraSource):
+        raise InputError(
+            f"{frames.name}: a camera doesn't show again what was analysed; record a video, then annotate it"
+        )
+    if frames.path is None or frames.is_images:
+        return
+    width, height = frames.full_size
+    if faces.share_inside(width, height) < 0.5:
+        raise InputError(
+            f"df: most of its faces lie outside the pictures of {frames.path}, {width} x {height} pixels: it "
+            "was made from another video, or from this one in another size"
+        )
+    made_from = df.attrs.get("input")
+    if isinstance(made_from, str) and Path(made_from).name not in ("", frames.path.name):
+        _log.warning("df was made from %s and is drawn on %s", made_from, frames.path)
+
+
+def _refuse_another_s(rows: dict[Any, list[int]], frames: Source, last: int) -> None:
+    """Refuse a table that goes on after the end of the video; a few frames may be a matter of the decoder."""
+    if frames.path is None or frames.is_images or frames.truncated or frames.selection.end is not None:
+        return
+    beyond = sum(number > last for number in rows)
+    if beyond > max(2, 0.01 * len(rows)):
+        raise InputError(
+            f"df: it has frames up to {max(rows)}, but {frames.path} ends with frame {last}: it was made "
+            f"from another video (if not, draw df[df['frame'] <= {last}])"
+        )
 
 
 def _open(source: Any, df: pd.DataFrame, options: dict[str, Any]) -> Source:
@@ -176,10 +263,9 @@ def _camera_of(df: pd.DataFrame) -> tuple[float, float, float, float] | None:
     if camera is None:
         return None
     try:
-        fx, fy, cx, cy = (float(value) for value in camera)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"df.attrs['camera'] = {camera!r}: expected fx, fy, cx, cy") from error
-    return fx, fy, cx, cy
+        return check_camera(camera)
+    except InputError as error:
+        raise InputError(f"df.attrs['camera']: {error}") from error
 
 
 def _shifted(
@@ -202,9 +288,7 @@ def _rate(source: Source) -> float:
 
 def _time(source: Source, seconds: float, index: int) -> float:
     """Place a frame on the output's clock: by its own time, or one after the other."""
-    if source.is_images:
-        return index * _SECONDS_PER_PICTURE
-    return seconds if seconds > 0 or source.fps else index / 30.0
+    return seconds if seconds > 0 or source.fps or source.is_images else index / 30.0
 
 
 def _move(marks: Any, by: np.ndarray[Any, np.dtype[np.float64]]) -> None:
@@ -251,7 +335,7 @@ def show(source: Any, df: pd.DataFrame | None = None, *, width: int = 640, **opt
     Raises
     ------
     InputError
-        If the file is missing.
+        If the file is missing, or of a kind that browsers don't play.
     Error
         If IPython is missing.
 
@@ -265,7 +349,7 @@ def show(source: Any, df: pd.DataFrame | None = None, *, width: int = 640, **opt
         raise Error("show() is for notebooks and needs IPython: pip install ipython") from error
     embed: Any = IPython.display.HTML
     if df is None:
-        return embed(_player(Path(source), width))
+        return embed(_player(_as_path(source, "source"), width))
     with tempfile.TemporaryDirectory(prefix="pyopenface-") as folder:
         return embed(_player(annotate(source, df, Path(folder) / "annotated.mp4", **options), width))
 
@@ -273,11 +357,16 @@ def show(source: Any, df: pd.DataFrame | None = None, *, width: int = 640, **opt
 def _player(path: Path, width: int) -> str:
     import base64
 
+    if isinstance(width, bool) or not isinstance(width, int) or width < 1:
+        raise InputError(f"width={width!r}: expected a whole number of pixels")
+    if path.suffix.lower() not in _PLAYABLE and path.is_file():
+        raise InputError(f"{path}: browsers play {', '.join(_PLAYABLE)}; annotate() makes such a file of it")
     try:
         data = base64.b64encode(path.read_bytes()).decode("ascii")
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror}") from error
+    kind = _PLAYABLE.get(path.suffix.lower(), "video/mp4")
     return (
-        f'<video controls playsinline width="{int(width)}" '
-        f'src="data:video/mp4;base64,{data}">This browser can\'t play videos.</video>'
+        f'<video controls playsinline width="{width}" '
+        f'src="data:{kind};base64,{data}">This browser can\'t play videos.</video>'
     )

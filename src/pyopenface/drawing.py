@@ -20,9 +20,11 @@ from pyopenface.sources.base import Image, default_camera
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FaceMarks", "FaceTable", "Layers", "draw_face", "draw_marks"]
+__all__ = ["FaceMarks", "FaceTable", "Layers", "draw_face", "draw_faces", "draw_marks"]
 
 Camera = tuple[float, float, float, float]
+#: Left, top, right, bottom in pixels.
+Area = tuple[float, float, float, float]
 
 #: A face is drawn if its confidence is above this.
 CONFIDENCE_LIMIT = 0.4
@@ -141,10 +143,7 @@ class FaceTable:
                 if not all(isinstance(name, int | float | np.number) for name in names):
                     df = df.drop(columns=identity)
                 break
-        table = cls(
-            [str(name) for name in df.columns],
-            lambda wanted: df[list(wanted)].to_numpy(dtype=np.float64),
-        )
+        table = cls([str(name) for name in df.columns], lambda wanted: _numbers(df, wanted))
         table._names = [
             f"face {name:g}" if isinstance(name, int | float | np.number) else str(name) for name in names
         ]
@@ -158,10 +157,25 @@ class FaceTable:
         if frames is None:
             count = max((len(values) for values in self._groups.values()), default=0)
             return {1: list(range(count))}
+        if not np.isfinite(frames).all():
+            raise InputError("df: the column 'frame' has missing values")
         rows: dict[int, list[int]] = {}
         for row, number in enumerate(frames):
             rows.setdefault(int(number), []).append(row)
         return rows
+
+    def share_inside(self, width: int, height: int) -> float:
+        """Return the share of drawable faces whose centre lies in a picture of this size; 1 of no faces."""
+        points = self._groups.get("landmarks")
+        if points is None:
+            return 1.0
+        centres = points[
+            self._values["confidence"] > CONFIDENCE_LIMIT if "confidence" in self._values else ...
+        ]
+        centres = centres.mean(axis=1)
+        centres = centres[np.isfinite(centres).all(axis=1)]
+        inside = ((centres >= 0) & (centres <= (width, height))).all(axis=1)
+        return float(inside.mean()) if len(inside) else 1.0
 
     def marks(self, row: int) -> FaceMarks:
         """Return what can be drawn of one row; groups with missing values are left out."""
@@ -183,6 +197,15 @@ class FaceTable:
         if self._names:
             return self._names[row]
         return "" if self._ids is None else f"face {self._ids[row]:g}"
+
+
+def _numbers(df: pd.DataFrame, names: Sequence[str]) -> npt.NDArray[np.float64]:
+    """The named columns as numbers."""
+    try:
+        numbers: npt.NDArray[np.float64] = df[list(names)].to_numpy(dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"df: {names[0]!r} or a column of its group holds no numbers: {error}") from error
+    return numbers
 
 
 def draw_face(
@@ -272,9 +295,40 @@ def draw_marks(image: Image, marks: FaceMarks, camera: Camera, layers: Layers | 
     >>> bool(image[100, 100].any())
     True
     """
+    draw_faces(image, [marks], camera, layers)
+
+
+def draw_faces(
+    image: Image, faces: Sequence[FaceMarks], camera: Camera, layers: Layers | None = None
+) -> None:
+    """Draw all faces of a picture in place, like `draw_marks`: no face's lines hide another's numbers.
+
+    Examples
+    --------
+    >>> image = np.zeros((480, 640, 3), np.uint8)
+    >>> faces = [FaceMarks(landmarks=np.full((68, 2), x)) for x in (100.0, 300.0)]
+    >>> draw_faces(image, faces, default_camera(640, 480))
+    >>> bool(image[100, 100].any() and image[300, 300].any())
+    True
+    """
     layers = layers or Layers()
-    if not marks.confidence > CONFIDENCE_LIMIT:
-        return
+    faces = [marks for marks in faces if marks.confidence > CONFIDENCE_LIMIT]
+    for marks in faces:
+        _draw_lines(image, marks, camera, layers)
+    if layers.action_units:
+        areas = [_face_area(marks, camera) for marks in faces]
+        panels: list[Area] = []
+        for i, marks in enumerate(faces):
+            if marks.intensities:
+                others = [area for j, area in enumerate(areas) if j != i and area is not None]
+                panels.append(_draw_action_units(image, marks, camera, others + panels))
+    for marks in faces:
+        if layers.ids and marks.label:
+            _draw_label(image, marks, camera)
+
+
+def _draw_lines(image: Image, marks: FaceMarks, camera: Camera, layers: Layers) -> None:
+    """Draw what OpenFace draws, in its order."""
     if layers.landmarks and marks.landmarks is not None:
         _draw_landmarks(image, marks.landmarks, marks.visible)
     if layers.head_box and marks.pose is not None:
@@ -283,10 +337,6 @@ def draw_marks(image: Image, marks: FaceMarks, camera: Camera, layers: Layers | 
         _draw_eyes(image, marks.eyes)
     if layers.gaze and marks.gaze is not None:
         _draw_gaze(image, marks, camera)
-    if layers.action_units and marks.intensities:
-        _draw_action_units(image, marks, camera)
-    if layers.ids and marks.label:
-        _draw_label(image, marks, camera)
 
 
 def _fixed(points: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
@@ -383,8 +433,8 @@ def _project(points: npt.NDArray[np.float64], camera: Camera) -> npt.NDArray[np.
     return points[:, :2] / points[:, 2:] * (fx, fy) + (cx, cy)
 
 
-def _face_area(marks: FaceMarks, camera: Camera) -> tuple[float, float, float, float] | None:
-    """Find the box x0, y0, x1, y1 in pixels that the drawn face fills."""
+def _face_area(marks: FaceMarks, camera: Camera) -> Area | None:
+    """Find what the drawn face fills."""
     points = marks.landmarks
     if points is None and marks.pose is not None:
         points = _box_corners(marks.pose, camera)
@@ -412,20 +462,34 @@ def _draw_label(image: Image, marks: FaceMarks, camera: Camera) -> None:
     area = _face_area(marks, camera)
     if area is None:
         return
-    x0, y0, _, y1 = area
-    scale = max(0.45, 0.6 * image.shape[1] / 640.0)
+    import cv2
+
+    x0, y0, x1, y1 = area
+    text = f"{marks.label}  {marks.confidence:.2f}".encode("ascii", "replace").decode()
+    # As large as the picture suggests, but not much wider than the face, and always legible.
+    wanted = 0.6 * image.shape[1] / 640.0
+    width = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, wanted, max(1, round(2 * wanted)))[0][0]
+    scale = max(0.45, wanted * min(1.0, 1.4 * (x1 - x0) / max(width, 1)))
+    width = round(width * scale / wanted)
     # The brows are the highest landmarks: the label goes to where the hair begins.
     y = y0 - 0.35 * (y1 - y0) if marks.landmarks is not None else y0
-    text = f"{marks.label}  {marks.confidence:.2f}"
     at = (
-        round(min(max(2.0, x0), image.shape[1] - 2.0)),
+        round(max(2.0, min(x0, image.shape[1] - width - 2.0))),
         round(min(max(y, 24 * scale), image.shape[0] - 4.0)),
     )
-    _text(image, text.encode("ascii", "replace").decode(), at, scale, (255, 255, 255))
+    _text(image, text, at, scale, (255, 255, 255))
 
 
-def _draw_action_units(image: Image, marks: FaceMarks, camera: Camera) -> None:
-    """Draw a panel with one bar per action unit beside the face: length 0 to 5, green where present."""
+def _shared(a: Area, b: Area) -> float:
+    """The number of pixels that two areas have in common."""
+    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+
+
+def _draw_action_units(image: Image, marks: FaceMarks, camera: Camera, others: Sequence[Area]) -> Area:
+    """Draw a panel with one bar per action unit beside the face: length 0 to 5, green where present.
+
+    Of the two sides it takes that on which it hides less of its face and of `others`, the right one first.
+    """
     import cv2
 
     area = _face_area(marks, camera) or (0.0, 0.0, 0.0, float(image.shape[0]))
@@ -440,11 +504,13 @@ def _draw_action_units(image: Image, marks: FaceMarks, camera: Camera) -> None:
     if box is not None:
         box = np.clip(box, -30000, 30000)
         left, right = min(left, box[:, 0].min()), max(right, box[:, 0].max())
-    x = round(right) + 6
-    if x + panel_width > width:
-        x = round(left) - 6 - panel_width
-    x = max(0, min(x, width - panel_width))
     y = max(0, min(round((area[1] + area[3] - panel_height) / 2), height - panel_height))
+    hidden: dict[int, float] = {}
+    for side in (right + 6, left - 6 - panel_width):
+        x = max(0, min(round(side), width - panel_width))
+        place = (x, y, x + panel_width, y + panel_height)
+        hidden[x] = sum(_shared(place, other) for other in (*others, (left, area[1], right, area[3])))
+    x = min(hidden, key=lambda x: hidden[x])
     panel = image[y : y + panel_height, x : x + panel_width]
     np.copyto(panel, panel // 3)
     for index, (name, intensity) in enumerate(marks.intensities.items()):
@@ -459,3 +525,4 @@ def _draw_action_units(image: Image, marks: FaceMarks, camera: Camera) -> None:
         length = round(bar_width * min(max(intensity, 0.0), 5.0) / 5.0)
         if length > 0:
             cv2.rectangle(image, (bar, top), (bar + length, base - 2), colour, cv2.FILLED)
+    return x, y, x + panel_width, y + panel_height

@@ -23,7 +23,7 @@ from pyopenface.sources.files import quiet_opencv
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Mp4Writer", "OverlayWriter", "save_overlay_image"]
+__all__ = ["Mp4Writer", "OverlayWriter", "check_target", "save_overlay_image"]
 
 logger = logging.getLogger("pyopenface")
 
@@ -39,6 +39,38 @@ def _import_av() -> Any:
     except ImportError as error:
         raise Error("writing H.264 needs PyAV: pip install 'pyopenface[video]'") from error
     return av
+
+
+def check_target(path: Path) -> None:
+    """Check that an H.264 video can be written to a path, before any work is done for it.
+
+    Parameters
+    ----------
+    path
+        Target.
+
+    Raises
+    ------
+    InputError
+        If its name doesn't end in .mp4, .m4v or .mov.
+    OutputError
+        If its folder is missing or can't be written to, or it is a folder itself.
+    Error
+        If PyAV is missing.
+
+    Examples
+    --------
+    >>> check_target(Path("annotated.mp4"))  # doctest: +SKIP
+    """
+    if path.suffix.lower() not in _SUFFIXES:
+        raise InputError(f"{path}: expected a name ending in {', '.join(_SUFFIXES)}")
+    _import_av()
+    if path.is_dir():
+        raise OutputError(f"{path}: can't be written: it is a folder")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: can't be written: there is no folder {path.parent}")
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(f"{path}: can't be written: no permission to write into {path.parent}")
 
 
 class Mp4Writer:
@@ -60,7 +92,7 @@ class Mp4Writer:
     Raises
     ------
     InputError
-        If the path has another ending.
+        If the path has another ending, or there is no such quality.
     OutputError
         If the file can't be written.
     Error
@@ -82,8 +114,9 @@ class Mp4Writer:
         sound_start: float = 0.0,
         quality: int = 20,
     ) -> None:
-        if path.suffix.lower() not in _SUFFIXES:
-            raise InputError(f"{path}: expected a name ending in {', '.join(_SUFFIXES)}")
+        check_target(path)
+        if isinstance(quality, bool) or not isinstance(quality, int) or not 0 <= quality <= 51:
+            raise InputError(f"quality={quality!r}: expected a whole number from 0 (lossless) to 51")
         self.path = path
         self._partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
         self._fps = fps if fps > 0 else 30.0
@@ -249,9 +282,9 @@ class _Sound:
         resampler = self._av.AudioResampler(format="fltp", layout=layout, rate=rate, frame_size=_AAC_FRAME)
         position: int | None = None
         for frame in self._source.decode(self._track):
-            if frame.time is None or frame.time + frame.samples / frame.sample_rate < self._begin:
-                continue
-            if position is None:
+            if position is None:  # what a decoder gives at the very end may have no time
+                if frame.time is None or frame.time + frame.samples / frame.sample_rate < self._begin:
+                    continue
                 position = round((frame.time - self._begin) * rate)
             for block in resampler.resample(frame):
                 if position >= 0:

@@ -6,7 +6,10 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyopenface.analyze import Summary
 
 __all__ = ["register"]
 
@@ -111,37 +114,33 @@ def _extract(
 
     began = time.perf_counter()
     opened = int(source) if source.isdigit() else source
-    part: dict[str, Any] = {
-        "start": arguments.start, "end": arguments.end, "every": arguments.every, "fps": arguments.fps,
-    }  # fmt: skip
-    camera = None if arguments.camera is None else tuple(arguments.camera)
     # With --resume a CSV that is there means a finished one, so the rows grow under another name.
     growing = output.with_name(output.name + ".part") if arguments.resume else output
-    summary = write_csv(
-        opened,
-        growing,
-        model=arguments.model,
-        models=arguments.models,
-        au=None if arguments.au == "none" else arguments.au,
-        postprocess=not arguments.no_postprocess,
-        max_faces=arguments.max_faces,
-        identity=arguments.identity,
-        kind=arguments.kind,
-        **part,
-        roi=arguments.roi,
-        camera=camera,
-        wild=arguments.wild,
-        threads=threads,
-        progress=False if arguments.quiet or arguments.workers > 1 else None,
-        on_frame=hook,
-    )
+    settings: dict[str, Any] = {
+        "model": arguments.model,
+        "models": arguments.models,
+        "au": None if arguments.au == "none" else arguments.au,
+        "postprocess": not arguments.no_postprocess,
+        "max_faces": arguments.max_faces,
+        "identity": arguments.identity,
+        "kind": arguments.kind,
+        "start": arguments.start,
+        "end": arguments.end,
+        "every": arguments.every,
+        "fps": arguments.fps,
+        "roi": arguments.roi,
+        "camera": None if arguments.camera is None else tuple(arguments.camera),
+        "wild": arguments.wild,
+        "threads": threads,
+        "progress": False if arguments.quiet or arguments.workers > 1 else None,
+        "on_frame": hook,
+    }
+    if arguments.video:
+        summary = _with_video(opened, growing, Path(arguments.video), settings)
+    else:
+        summary = write_csv(opened, growing, **settings)
     if growing != output:
         growing.replace(output)
-    if arguments.video:
-        from pyopenface.annotate import annotate
-        from pyopenface.table import read_openface_csv
-
-        annotate(opened, read_openface_csv(output), arguments.video, camera=camera, **part)
     if not arguments.quiet:
         seconds = time.perf_counter() - began
         confidence = f", mean confidence {summary.confidence:.2f}" if summary.rows else ""
@@ -149,3 +148,29 @@ def _extract(
             f"{source}: {summary.frames} frames, {summary.rows} rows in {seconds:.1f} s{confidence} "
             f"-> {output}"
         )
+
+
+def _with_video(source: Any, output: Path, video: Path, settings: dict[str, Any]) -> Summary:
+    """Write the CSV, and then the annotated video from the table with all its digits."""
+    from pyopenface.analyze import Summary, analyze
+    from pyopenface.annotate import annotate
+    from pyopenface.encoding import check_target
+    from pyopenface.errors import InputError
+
+    if isinstance(source, int):
+        raise InputError(
+            f"--video: camera {source} doesn't show again what was analysed; record a video first"
+        )
+    check_target(video)
+    if isinstance(source, str) and Path(source).exists() and video.exists() and video.samefile(source):
+        raise InputError(f"--video {video}: this is the input itself; choose another name")
+    frames, hook = 0, settings["on_frame"]
+
+    def count(*arguments: Any) -> object:
+        nonlocal frames
+        frames += 1
+        return hook is None or hook(*arguments)
+
+    df = analyze(source, output=output, **{**settings, "on_frame": count})
+    annotate(source, df, video, progress=settings["progress"] is not False and sys.stderr.isatty())
+    return Summary(frames, len(df), float(df["confidence"].mean()))

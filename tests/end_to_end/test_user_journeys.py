@@ -128,6 +128,67 @@ def test_the_annotated_video_of_extract_shows_the_part_that_was_analysed(
     assert shown == len(pyopenface.read_openface_csv(tmp_path / "part.csv"))
 
 
+def test_the_annotated_video_of_pictures_shows_each_with_its_own_faces(
+    models: Path, samples: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("av")
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name in ("sample1.jpg", "sample5.jpg"):
+        shutil.copy(samples / name, folder)
+    line = [
+        "extract",
+        str(folder),
+        "-o",
+        str(tmp_path / "faces.csv"),
+        "--models",
+        str(models),
+        "--model",
+        "clnf",
+    ]
+    assert main([*line, "--quiet", "--video", str(tmp_path / "faces.mp4")]) == 0
+    shown = cv2.VideoCapture(str(tmp_path / "faces.mp4"))
+    for name in ("sample1.jpg", "sample5.jpg"):
+        df = analyze(samples / name, models)
+        image = shown.read()[1].astype(int)
+        plain = cv2.imread(str(samples / name))
+        scale = min(400 / plain.shape[0], 640 / plain.shape[1])
+        left = (640 - scale * plain.shape[1]) / 2
+        for i in (30, 8):  # tip of the nose, chin: red or blue there
+            x, y = df.loc[0, f"x_{i}"] * scale + left, df.loc[0, f"y_{i}"] * scale
+            near = image[round(y) - 3 : round(y) + 4, round(x) - 3 : round(x) + 4]
+            assert (near.max(axis=2) - near[..., 1]).max() > 100, (name, i)
+
+
+def test_a_video_that_cannot_be_written_is_told_before_the_work(
+    models: Path, samples: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("av")
+    video = tmp_path / "session.avi"
+    shutil.copy(samples / "gap.avi", video)
+    wrong = {
+        "out.avi": "expected a name ending in .mp4",
+        "missing/out.mp4": "there is no folder",
+        ".": "expected a name ending in .mp4",
+    }
+    line = [
+        "extract",
+        str(video),
+        "-o",
+        str(tmp_path / "out.csv"),
+        "--models",
+        str(models),
+        "--model",
+        "clnf",
+    ]
+    for name, message in wrong.items():
+        assert main([*line, "--video", str(tmp_path / name)]) != 0
+        assert message in capsys.readouterr().err
+    assert main(["extract", "0", "--video", str(tmp_path / "camera.mp4")]) != 0
+    assert "camera 0 doesn't show again" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["session.avi"]
+
+
 # --- what goes in ---
 
 

@@ -24,7 +24,7 @@ from media import av, label_of, labelled, serve, write_video
 
 from pyopenface import Error, InputError, OutputError, drawing
 from pyopenface.annotate import OverlayWriter, annotate, draw_face, save_overlay_image, show
-from pyopenface.drawing import FaceMarks, draw_marks
+from pyopenface.drawing import FaceMarks, draw_faces, draw_marks
 from pyopenface.sources import default_camera, open_source, read_image
 
 EVERYTHING_OFF = dict.fromkeys(["landmarks", "eyes", "gaze", "head_box", "ids", "action_units"], False)
@@ -199,6 +199,60 @@ def test_hidden_landmarks_are_darker() -> None:
     assert image.max() == 155
 
 
+def someone(x: float, y: float, **values: Any) -> FaceMarks:
+    """A face of 60 x 60 px without lines of its own."""
+    points = np.stack(np.meshgrid(np.linspace(x, x + 60, 17), np.linspace(y, y + 60, 4)), axis=-1)
+    units = {f"AU{i:02}": 5.0 for i in range(1, 18)}
+    return FaceMarks(landmarks=points.reshape(68, 2), **{"intensities": units, **values})
+
+
+def bars(image: np.ndarray) -> list[tuple[int, int, int, int]]:
+    """The boxes left, top, width, height of the panels of action units, by their green bars."""
+    green = ((image == (90, 230, 90)).all(axis=2)).astype(np.uint8)
+    joined = cv2.morphologyEx(green, cv2.MORPH_CLOSE, np.ones((9, 3), np.uint8))
+    _, _, stats, _ = cv2.connectedComponentsWithStats(joined)
+    return sorted(tuple(int(v) for v in box[:4]) for box in stats[1:] if box[3] > 100)
+
+
+def test_no_panel_hides_another_face_or_panel() -> None:
+    camera = default_camera(640, 480)
+    quiet = drawing.Layers(landmarks=False)
+    alone, crowded = (np.zeros((480, 640, 3), np.uint8) for _ in range(2))
+    draw_marks(alone, someone(200, 200), camera, quiet)
+    ((x, *_),) = bars(alone)
+    assert x > 260, "to the right where there is room"
+    pair = [someone(200, 200), someone(290, 200)]
+    draw_faces(crowded, pair, camera, quiet)
+    (first, _, width, _), (second, *_) = bars(crowded)
+    assert first + width < 200 and second > 350, "away from each other"
+
+
+def test_labels_lie_above_the_lines_of_all_faces() -> None:
+    camera = default_camera(640, 480)
+    lower, upper = someone(200, 200, label="face 1", intensities={}), head(pose_Tx=-100.0, pose_Ty=-60.0)
+    pose = np.array([upper[f"pose_{kind}{axis}"] for kind in "TR" for axis in "xyz"])
+    image = np.zeros((480, 640, 3), np.uint8)
+    draw_faces(image, [lower, FaceMarks(pose=pose)], camera, drawing.Layers(landmarks=False))
+    other = np.zeros_like(image)
+    draw_faces(other, [lower], camera, drawing.Layers(landmarks=False))
+    white = (other == 255).all(axis=2)
+    box = np.zeros_like(image)
+    draw_faces(box, [FaceMarks(pose=pose)], camera)
+    assert (white & box.any(axis=2)).sum() > 10, "the box crosses the label"
+    assert (image[white] == 255).all()
+
+
+def test_a_label_is_not_much_wider_than_its_face_and_stays_in_the_picture() -> None:
+    for x in (50.0, 1930.0):
+        image = np.zeros((1500, 2000, 3), np.uint8)
+        layers = drawing.Layers(landmarks=False)
+        draw_marks(
+            image, someone(x, 700, label="face 12", intensities={}), default_camera(2000, 1500), layers
+        )
+        columns = np.nonzero(image.any(axis=(0, 2)))[0]
+        assert 50 < columns.max() - columns.min() < 130 and columns.max() < 2000 - 1
+
+
 @pytest.mark.parametrize("bad", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), None])
 def test_what_is_no_picture_is_refused(bad: Any) -> None:
     with pytest.raises(InputError, match="image: expected a uint8 array"):
@@ -275,6 +329,46 @@ def test_pictures_become_a_slide_show(samples: Path, golden: Path, tmp_path: Pat
     difference = np.abs(drawn[: original.shape[0], : original.shape[1]].astype(int) - original).max(axis=2)
     for _, face in df[df["confidence"] > 0.4].iterrows():
         assert difference[round(face["y_30"]), round(face["x_30"])] > 60
+
+
+def test_pictures_get_the_rows_of_their_file(samples: Path, golden: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name in ("sample1.jpg", "sample5.jpg"):
+        shutil.copy(samples / name, folder)
+    df = pd.read_csv(golden / "csv" / "img_clnf" / "sample5.csv.gz").copy()
+    with pytest.raises(InputError, match="neither a column 'frame' nor 'file'"):
+        annotate(folder, df, tmp_path / "out.mp4")
+    assert not (tmp_path / "out.mp4").exists()
+    df.insert(0, "file", str(folder / "sample5.jpg"))
+    frames = decoded(annotate(folder, df, tmp_path / "out.mp4"))
+    assert [seconds for seconds, _ in frames] == [0.0, 1.0]
+    plain = decoded(annotate(folder, empty_table(), tmp_path / "plain.mp4"))
+    assert np.array_equal(frames[0][1], plain[0][1])
+    assert (np.abs(frames[1][1].astype(int) - plain[1][1]).max(axis=2) > 120).mean() > 0.01
+
+
+def test_numbered_pictures_taken_as_a_video_go_by_at_its_rate(
+    samples: Path, golden: Path, tmp_path: Path
+) -> None:
+    df = pd.read_csv(golden / "csv" / "feature_extraction_clnf" / "image_sequence.csv.gz")
+    frames = decoded(annotate(samples / "image_sequence", df, tmp_path / "out.mp4"))
+    assert [seconds for seconds, _ in frames] == pytest.approx([i / 30 for i in range(30)], abs=1e-3)
+
+
+def test_of_a_table_of_several_videos_one_is_drawn(
+    samples: Path, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    video = samples / "default.wmv"
+    both = pd.concat([table.head(2), table], ignore_index=True)
+    files = pd.DataFrame({"file": [str(video)] * 2 + ["other.mp4"] * len(table)})
+    both = pd.concat([files, both], axis=1)
+    annotate(video, both, tmp_path / "both.mp4", end=0.3)
+    annotate(video, table.head(2), tmp_path / "one.mp4", end=0.3)
+    pairs = zip(decoded(tmp_path / "both.mp4"), decoded(tmp_path / "one.mp4"), strict=True)
+    assert all(np.array_equal(a, b) for (_, a), (_, b) in pairs)
+    with pytest.raises(InputError, match=r"faces of 2 videos \(.*\) but none of third.mp4"):
+        annotate("third.mp4", both, tmp_path / "third.mp4")
 
 
 def test_a_part_and_a_region_are_drawn_in_the_right_place(
@@ -413,11 +507,69 @@ def test_bad_targets_are_named(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="can't be written"):
         annotate(labelled(2), empty_table(), tmp_path / "missing" / "out.mp4", fps=5)
     video = write_video(tmp_path / "in.mp4", labelled(3))
+    (tmp_path / "folder.mp4").mkdir()
+    with pytest.raises(OutputError, match="it is a folder"):
+        annotate(labelled(2), empty_table(), tmp_path / "folder.mp4", fps=5)
+    with pytest.raises(InputError, match="path: expected the path of a file"):
+        annotate(labelled(2), empty_table(), None, fps=5)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="this is the source itself"):
         annotate(video, empty_table(), video)
     with pytest.raises(InputError, match="has no frame"):
         annotate(video, empty_table(), tmp_path / "out.mp4", start=100)
     assert not list(tmp_path.glob("*.partial*"))
+
+
+@pytest.mark.parametrize(
+    ("df", "message"),
+    [
+        (None, "expected a table of results, not a NoneType"),
+        ([1], "expected a table of results, not a list"),
+        (pd.DataFrame({"a": [1]}), "none of OpenFace's columns"),
+        (pd.DataFrame({"frame": [1], "confidence": ["high"]}), "'confidence' .* holds no numbers"),
+        (pd.DataFrame({"frame": [np.nan], "confidence": [1.0]}), "'frame' has missing values"),
+    ],
+)
+def test_what_is_no_table_of_faces_is_refused(df: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        annotate(labelled(2), df, tmp_path / "out.mp4", fps=5)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_table_of_another_video_is_refused(
+    samples: Path, table: pd.DataFrame, people: pd.DataFrame, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    target = tmp_path / "out.mp4"
+    with pytest.raises(InputError, match=r"frames up to 702, but .*gap\.avi ends with frame 140"):
+        annotate(samples / "gap.avi", people, target)
+    small = write_video(tmp_path / "small.mp4", labelled(3))
+    with pytest.raises(InputError, match=r"outside the pictures of .*small\.mp4, 64 x 48 pixels"):
+        annotate(small, table, target)
+    assert [path.name for path in tmp_path.iterdir()] == ["small.mp4"]
+    df = table.head(3).copy()
+    df.attrs["input"] = "talks/monday.mp4"
+    annotate(samples / "default.wmv", df, target, end=0.1)
+    assert "df was made from talks/monday.mp4 and is drawn on" in caplog.text
+    caplog.clear()
+    df.attrs["input"] = "elsewhere/default.wmv"
+    annotate(samples / "default.wmv", df, target, end=0.1)
+    assert not caplog.text, "the same video in another folder"
+    annotate(samples / "gap.avi", people[people["frame"] <= 141], target)
+    assert len(decoded(target)) == 140, "one frame more may be a matter of the decoder"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"quality": 99}, "quality=99: expected a whole number from 0"),
+        ({"quality": "best"}, "quality='best'"),
+        ({"camera": (1, 2)}, "expected fx, fy, cx, cy"),
+        ({"camera": (0, 500, 32, 24)}, "expected fx, fy, cx, cy"),
+    ],
+)
+def test_options_out_of_range_are_named(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        annotate(labelled(2), empty_table(), tmp_path / "out.mp4", fps=5, **options)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_missing_pyav_is_explained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -466,6 +618,13 @@ def test_show_puts_the_video_into_the_notebook(tmp_path: Path) -> None:
     assert "data:video/mp4" in show(labelled(5), empty_table(), fps=5).data
     with pytest.raises(InputError, match="can't be read"):
         show(tmp_path / "missing.mp4")
+    (tmp_path / "talk.avi").write_bytes(b"RIFF")
+    with pytest.raises(InputError, match=r"talk\.avi: browsers play \.mp4"):
+        show(tmp_path / "talk.avi")
+    with pytest.raises(InputError, match="width="):
+        show(path, width="wide")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="source: expected the path of a file"):
+        show(None)
 
 
 PAGE = """<!DOCTYPE html><html><body><video id="v" src="annotated.mp4" muted playsinline></video><script>
