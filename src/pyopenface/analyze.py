@@ -428,7 +428,7 @@ class _Analysis:
         frame = table.to_dataframe(values, self.layout)
         if self.units is not None:  # as in the files of OpenFace, and in ours
             frame.attrs["openface"]["presence_decimals"] = 2
-        if self.taken_as == "pictures" and self.source.frame_count != 1:
+        if self.taken_as == "pictures" and self.source.total != 1:
             frame.insert(0, "file", files)
         frame.attrs.update(self._attributes(postprocessed=self.units is not None))
         return frame
@@ -558,19 +558,10 @@ class _Analysis:
             "instruction_set": _core._instruction_set(),
             "source_options": options,
         }
-        plain: dict[str, Any] = _plain(attributes)
-        return plain
+        from pyopenface.table import plain
 
-
-def _plain(value: Any) -> Any:
-    """What can be written as JSON and compared: pandas compares and copies ``df.attrs`` all the time."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value if value is None or isinstance(value, str | bool | int | float) else str(value)
+        attrs: dict[str, Any] = plain(attributes)
+        return attrs
 
 
 def _whole_camera(source: Source) -> Camera:

@@ -44,6 +44,9 @@ __all__ = [
 PathLike = str | os.PathLike[str]
 
 _PARQUET_KEY = b"pyopenface.attrs"
+_MIXED_KEY = b"pyopenface.mixed"
+#: Columns of numbers that can be replaced by names.
+_FACES = ("face_id", "face")
 # How C runtimes print a value that is not a number, beside what pandas knows.
 _NOT_NUMBERS = [
     "-nan(ind)",
@@ -59,6 +62,17 @@ _NOT_NUMBERS = [
 
 def _register_accessor() -> None:
     import pyopenface.accessor  # noqa: F401  (importing it registers df.openface)
+
+
+def plain(value: Any) -> Any:
+    """What can be written as JSON and compared: pandas compares and copies ``df.attrs`` all the time."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value if value is None or isinstance(value, str | bool | int | float) else str(value)
 
 
 def to_dataframe(
@@ -302,6 +316,12 @@ class CsvWriter:
                     new.write(kept + b"," + text)
 
 
+def _refuse_repeated_columns(df: pd.DataFrame) -> None:
+    repeated = df.columns[df.columns.duplicated()]
+    if len(repeated):
+        raise InputError(f"the table has several columns {repeated[0]!r}; rename or drop all but one")
+
+
 def _decimals_of(df: pd.DataFrame, presence_decimals: int | None) -> list[int | None]:
     """Printed decimals of every column, None for those that OpenFace doesn't have."""
     import pandas as pd
@@ -364,6 +384,8 @@ def to_openface_csv(
 
     Raises
     ------
+    InputError
+        Several columns have the same name.
     OutputError
         The file can't be written.
 
@@ -379,6 +401,7 @@ def to_openface_csv(
     '0,0,0.000,0.00,0,0.0,0.0,0.0,0.000,0.000,0.000'
     """
     path = Path(path)
+    _refuse_repeated_columns(df)
     decimals = _decimals_of(df, presence_decimals)
     names = [str(name) for name in df.columns]
     header = _header([f'"{n}"' if re.search(r'[,"\n]', n) else n for n in names], spaced_header)
@@ -452,7 +475,8 @@ def read_openface_csv(path: PathLike) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        The file's columns in their order; frame, face_id, face and success are int64, numbers are float64.
+        The file's columns in their order; frame, face_id, face and success are int64 if they are whole
+        numbers, other numbers are float64. Faces with names keep them beside the numbers of the others.
 
     Raises
     ------
@@ -477,7 +501,7 @@ def read_openface_csv(path: PathLike) -> pd.DataFrame:
     try:
         names = _column_names(text)
         body = _whole_rows(path, text)
-        df = pd.read_csv(
+        df: pd.DataFrame = pd.read_csv(
             io.BytesIO(body),
             header=0,
             names=names,
@@ -495,17 +519,32 @@ def read_openface_csv(path: PathLike) -> pd.DataFrame:
     for name, column in known.items():
         cells = df[name]
         if not pd.api.types.is_numeric_dtype(cells.dtype) and len(cells) > 0:
-            if name in ("face_id", "face"):
-                continue  # faces that were given names
+            if name in _FACES:
+                df[name] = _with_numbers(cells)
+                continue
             bad = (pd.to_numeric(cells, errors="coerce").isna() & cells.notna()).to_numpy()
             row = int(np.argmax(bad))
             raise InputError(f"{path}, line {row + 2}: {name} is not a number: {cells.iloc[row]!r}")
-        wanted = np.int64 if column.integer and not cells.isna().any() else np.float64
+        whole = column.integer and bool(np.all(cells.to_numpy(np.float64) % 1 == 0))
+        wanted = np.int64 if whole else np.float64
         if cells.dtype != wanted:
             df[name] = cells.astype(wanted)
+    df = df.copy()  # columns that were replaced one by one become a block again
     kind = "image" if "face" in known and "frame" not in known else "sequence"
     df.attrs["openface"] = {"kind": kind, "presence_decimals": _presence_decimals(body, names)}
     return df
+
+
+def _with_numbers(cells: pd.Series[Any]) -> pd.Series[Any]:
+    """Faces that have names, as text; those that were not given one have their numbers back."""
+    faces = [int(cell) if re.fullmatch(r"-?\d+", str(cell)) else cell for cell in cells]
+    result = cells.astype(object)
+    result[:] = faces
+    return result
+
+
+def _is_mixed(cells: pd.Series[Any]) -> bool:
+    return cells.dtype == object and len({type(cell) for cell in cells}) > 1
 
 
 def _pyarrow() -> Any:
@@ -529,6 +568,8 @@ def to_parquet(df: pd.DataFrame, path: PathLike) -> None:
 
     Raises
     ------
+    InputError
+        Several columns have the same name, or one has cells of kinds that Parquet can't hold together.
     OutputError
         The file can't be written.
     Error
@@ -545,8 +586,20 @@ def to_parquet(df: pd.DataFrame, path: PathLike) -> None:
     True
     """
     pyarrow = _pyarrow()
-    arrow = pyarrow.Table.from_pandas(df)
-    metadata = {**(arrow.schema.metadata or {}), _PARQUET_KEY: json.dumps(df.attrs).encode()}
+    _refuse_repeated_columns(df)
+    # Parquet columns have one type: numbers of faces beside names become text, and numbers when read.
+    mixed = {name: df[name].astype(str) for name in _FACES if name in df and _is_mixed(df[name])}
+    stored = df.assign(**mixed)
+    stored.attrs = plain(df.attrs)
+    try:
+        arrow = pyarrow.Table.from_pandas(stored)
+    except (pyarrow.ArrowException, TypeError) as error:
+        raise InputError(f"the table can't be written as Parquet: {error}") from error
+    metadata = {
+        **(arrow.schema.metadata or {}),
+        _PARQUET_KEY: json.dumps(stored.attrs).encode(),
+        _MIXED_KEY: json.dumps(list(mixed)).encode(),
+    }
     with _replacing(Path(path)) as file:
         pyarrow.parquet.write_table(arrow.replace_schema_metadata(metadata), file)
 
@@ -585,5 +638,8 @@ def read_parquet(path: PathLike) -> pd.DataFrame:
     except (OSError, pyarrow.ArrowInvalid) as error:
         raise InputError(f"{os.fspath(path)}: can't be read as Parquet: {error}") from error
     df: pd.DataFrame = arrow.to_pandas()  # its index and dtypes come from pandas' own metadata
-    df.attrs.update(json.loads((arrow.schema.metadata or {}).get(_PARQUET_KEY, b"{}")))
+    metadata = arrow.schema.metadata or {}
+    for name in json.loads(metadata.get(_MIXED_KEY, b"[]")):
+        df[name] = _with_numbers(df[name])
+    df.attrs.update(json.loads(metadata.get(_PARQUET_KEY, b"{}")))
     return df

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -168,6 +169,40 @@ def test_columns_of_the_user_and_named_faces_survive(tmp_path: Path) -> None:
     assert list(again.columns) == list(df.columns)
     assert again["note, long"].tolist()[2] == 'b"c' and again["smiles"].tolist() == [True, False, True]
     np.testing.assert_allclose(again["pose_Tx"], df["pose_Tx"], atol=0.05)  # one printed decimal
+
+
+def test_numbers_of_faces_beside_names_stay_numbers(golden: Path, tmp_path: Path) -> None:
+    multi = table.read_openface_csv(golden / "csv/vid_multi_clnf_aus/multi_face_h264.csv.gz")
+    df = multi.head(60).openface.rename_faces({0: "Ann"})
+    table.to_openface_csv(df, tmp_path / "a.csv")
+    again = table.read_openface_csv(tmp_path / "a.csv")
+    assert again["face_id"].tolist() == df["face_id"].tolist()
+    pytest.importorskip("pyarrow")
+    table.to_parquet(df, tmp_path / "a.parquet")
+    pd.testing.assert_frame_equal(table.read_parquet(tmp_path / "a.parquet"), df)
+
+
+def test_tables_from_files_take_new_columns_without_complaint(golden: Path) -> None:
+    df = table.read_openface_csv(golden / "csv/feature_extraction_clnf/gap.csv.gz")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        df["mine"] = 1
+
+
+def test_a_column_that_is_there_twice_is_named(tmp_path: Path) -> None:
+    df = pd.DataFrame([[1, 2.0, 3.0]], columns=["frame", "AU12_r", "AU12_r"])
+    with pytest.raises(InputError, match="several columns 'AU12_r'"):
+        table.to_openface_csv(df, tmp_path / "a.csv")
+    pytest.importorskip("pyarrow")
+    with pytest.raises(InputError, match="several columns 'AU12_r'"):
+        table.to_parquet(df, tmp_path / "a.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_that_are_not_whole_are_not_cut_off(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("frame,success,AU12_r\n1.5,1.0,2\n2,0.0,2\n")
+    df = table.read_openface_csv(tmp_path / "a.csv")
+    assert df["frame"].tolist() == [1.5, 2.0] and df["success"].dtype == np.int64
 
 
 def test_missing_values_are_empty_cells(tmp_path: Path) -> None:
@@ -333,6 +368,17 @@ def test_parquet_keeps_digits_types_and_attrs(tmp_path: Path) -> None:
     again = table.read_parquet(tmp_path / "a.parquet")
     pd.testing.assert_frame_equal(again, df)
     assert again.attrs == df.attrs
+
+
+def test_parquet_takes_attrs_of_numpy_and_says_what_it_cannot_hold(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    df = table.to_dataframe(some_values(2), SMALL)
+    df.attrs |= {"rate": np.int64(25), "rois": np.arange(4)}
+    table.to_parquet(df, tmp_path / "a.parquet")
+    attrs = table.read_parquet(tmp_path / "a.parquet").attrs
+    assert attrs["rate"] == 25 and attrs["rois"] == [0, 1, 2, 3]
+    with pytest.raises(InputError, match=r"can't be written as Parquet: .*note"):
+        table.to_parquet(df.assign(note=[1, "a"]), tmp_path / "b.parquet")
 
 
 def test_files_that_are_not_parquet_are_refused(tmp_path: Path) -> None:
