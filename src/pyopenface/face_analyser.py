@@ -82,8 +82,8 @@ class FaceAnalyser:
     **When dynamic calibration misleads.** The median of a person's descriptors is taken for the neutral face,
     and for most intensities a fixed share of all frames (between 20 % and 80 %, by action unit) counts as
     neutral. That is right for long recordings in which expressions come and go. It is wrong when an
-    expression is held: somebody who smiles through more than half of a clip has a smile for a neutral face,
-    and the smile disappears from the numbers; an eyebrow raised all the time becomes 0. Short clips, clips
+    expression is held: somebody whose brows are raised, or whose lips are parted, through more than half of a
+    clip has that for a neutral face, and it disappears from the numbers. Short clips, clips
     cut around an expression, posed expressions and single pictures are better served by ``kind="static"``,
     or by a calibration made on a longer video of the same person: ``reset(keep_calibration=True)`` between
     the videos, or :meth:`state` and :meth:`from_state`. Values of different recordings are comparable only if
@@ -296,7 +296,8 @@ class FaceAnalyser:
         Parameters
         ----------
         keep_calibration : bool
-            True if it shows the same person: medians (and the live correction) go on from where they are.
+            True if it shows the same person: the medians and the live correction go on from where they are,
+            and the frames so far still count when :meth:`finish` looks for neutral levels.
 
         Examples
         --------
@@ -308,9 +309,9 @@ class FaceAnalyser:
         """
         Save the calibration and the video so far.
 
-        The bytes hold the medians' histograms, the live correction, the number of frames and the frames'
-        predictions; not the weights, but a fingerprint of them. They carry a version and a checksum. To save
-        a calibration without the frames, call ``reset(keep_calibration=True)`` first.
+        The bytes hold the medians' histograms, the live correction and the predictions of all frames, also of
+        earlier videos; not the weights, but a fingerprint of them. They carry a version and a checksum. To
+        save a calibration for the next video, call ``reset(keep_calibration=True)`` first.
 
         Returns
         -------

@@ -38,9 +38,9 @@ def test_rows_are_those_of_the_reference(ours: pd.DataFrame, reference: pd.DataF
 def test_every_cell_is_that_of_the_reference(ours: pd.DataFrame, reference: pd.DataFrame) -> None:
     columns = list(reference.columns)
     different = differ_as_printed(ours[columns].to_numpy(), reference.to_numpy(), columns)
-    # In one frame the pose solver ends a last bit away, which shows in two digits of a gaze vector; in
-    # another an action unit of a face that is lost differs by 0.01.
-    assert different.sum() <= 3, [(reference.index[i], columns[j]) for i, j in np.argwhere(different)]
+    # In one frame the pose solver ends a last bit away, which shows in two digits of a gaze vector.
+    cells = [(*reference.index[i], columns[j]) for i, j in np.argwhere(different)]
+    assert set(cells) <= {(224, 2, "gaze_1_y"), (224, 2, "gaze_1_z")}
 
 
 def test_trackers_start_where_the_detector_runs(ours: pd.DataFrame) -> None:

@@ -217,14 +217,15 @@ PostProcessed FaceAnalyser::finish(bool smooth) const {
     const Predictors& predictors = model_->predictors();
     const std::size_t count = std::size_t(predictors.count());
     const std::size_t intensities = intensity_.size(), presences = presence_.size();
+    const std::size_t all = history_.kinds.size(), earlier = history_.earlier;
     PostProcessed out;
-    out.frames = history_.kinds.size();
-    out.intensity.resize(out.frames * intensities);
-    out.presence.resize(out.frames * presences);
+    out.frames = all - earlier;
+    out.intensity.resize(all * intensities);
+    out.presence.resize(all * presences);
     AlignedVector<double> median_dots(median_dots_);
     if (median_dots_stale_) predictors.dots(median_features_.data(), median_dots.data());
-    std::vector<std::uint8_t> success(out.frames);
-    for (std::size_t i = 0; i < out.frames; ++i) {
+    std::vector<std::uint8_t> success(all);
+    for (std::size_t i = 0; i < all; ++i) {
         success[i] = history_.kinds[i] != Kind::failed;
         if (!success[i]) continue;
         for (std::size_t p = 0; p < count; ++p) {
@@ -237,15 +238,22 @@ PostProcessed FaceAnalyser::finish(bool smooth) const {
                     predictors.label(int(p - intensities), decision);
         }
     }
-    if (!smooth) return out;
-    std::vector<double> scratch;
-    for (std::size_t p = 0; p < intensities; ++p) {
+    std::vector<double> neutral(intensities), scratch;
+    for (std::size_t p = 0; smooth && p < intensities; ++p) {
         const Predictor& predictor = predictors.intensities()[p];
-        const Column column{out.intensity.data() + p, out.frames, intensities};
-        const bool calibrated = predictor.dynamic && predictor.cutoff != -1.0;
-        const double neutral = calibrated ? neutral_level(column, success, predictor.cutoff, scratch) : 0.0;
-        finish_intensity(column, success, neutral, scratch);
+        if (predictor.dynamic && predictor.cutoff != -1.0)
+            neutral[p] = neutral_level({out.intensity.data() + p, all, intensities}, success,
+                                       predictor.cutoff, scratch);
     }
+    const auto drop_earlier = [&](auto& values, std::size_t width) {
+        values.erase(values.begin(), values.begin() + std::ptrdiff_t(earlier * width));
+    };
+    drop_earlier(out.intensity, intensities);
+    drop_earlier(out.presence, presences);
+    drop_earlier(success, 1);
+    if (!smooth) return out;
+    for (std::size_t p = 0; p < intensities; ++p)
+        finish_intensity({out.intensity.data() + p, out.frames, intensities}, success, neutral[p], scratch);
     for (std::size_t p = 0; p < presences; ++p)
         finish_presence({out.presence.data() + p, out.frames, presences}, scratch);
     return out;
@@ -253,10 +261,12 @@ PostProcessed FaceAnalyser::finish(bool smooth) const {
 
 void FaceAnalyser::reset(bool keep_calibration) {
     frame_counter_ = 0;
-    history_ = {};
     landmarks_.clear();
     clear_face();
+    history_.earlier = history_.kinds.size();
+    history_.pending = 0;
     if (keep_calibration) return;
+    history_ = {};
     medians_.reset();
     correction_ = LiveCorrection(int(intensity_.size()));
     std::fill(median_features_.begin(), median_features_.end(), 0.0);

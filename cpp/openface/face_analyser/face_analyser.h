@@ -65,9 +65,10 @@ class FaceAnalyser {
     // final medians, and, unless `smooth` is false, neutral levels subtracted and values smoothed. Changes
     // nothing.
     PostProcessed finish(bool smooth = true) const;
-    std::size_t frames() const { return history_.kinds.size(); }
+    std::size_t frames() const { return history_.kinds.size() - history_.earlier; }
 
-    // Starts a new video: of another person, or of the same one, whose medians then stay.
+    // Starts a new video: of another person, or of the same one, whose calibration then stays: medians, live
+    // correction, and the earlier frames' predictions, which count for the neutral levels.
     void reset(bool keep_calibration = false);
 
     // Everything that later results depend on, as bytes (state_bytes.cpp describes them).
@@ -103,7 +104,8 @@ class FaceAnalyser {
     struct History {
         std::vector<Kind> kinds;
         std::vector<double> values;  // frames x predictors
-        std::uint32_t pending = 0;
+        std::size_t earlier = 0;     // the first of them, from earlier videos of the same person
+        std::uint32_t pending = 0;   // without those
     };
 
     void check(const ViewU8& frame, const float* landmarks) const;

@@ -2,7 +2,7 @@
 //
 // Layout, little-endian, without padding:
 //   8 bytes   "OFACEAU" and a zero
-//   u32       version (1)
+//   u32       version (2)
 //   u64       fingerprint of the model
 //   u8, u8    live, keeps history
 //   u64       frame counter of the video
@@ -10,9 +10,8 @@
 //             u32 sample count; per entry f64 median, u32 number of occupied bins, per bin u16 index and u32
 //             count
 //   u32       frames seen by the live correction; per intensity 200 x u32
-//   u64       frames in the history; per frame u8 kind (0 failed, 1 final, 2 pending) and, unless failed, one
-//   f64 per
-//             predictor
+//   u64, u64  frames in the history, and how many of them are of earlier videos
+//   per frame u8 kind (0 failed, 1 final, 2 pending) and, unless failed, one f64 per predictor
 //   u64       FNV-1a hash of everything before
 #include <bit>
 #include <cmath>
@@ -29,7 +28,7 @@ static_assert(std::endian::native == std::endian::little, "states are little-end
 
 namespace {
 constexpr char signature[8] = "OFACEAU";
-constexpr std::uint32_t version = 1;
+constexpr std::uint32_t version = 2;
 constexpr std::uint32_t most_samples = 1u << 31;  // years of video; ranks are computed in 32 bits
 }  // namespace
 
@@ -78,6 +77,7 @@ class StateWriter {
     }
     void put_history(const FaceAnalyser::History& history, std::size_t predictors) {
         put(std::uint64_t(history.kinds.size()));
+        put(std::uint64_t(history.earlier));
         for (std::size_t i = 0; i < history.kinds.size(); ++i) {
             put(std::uint8_t(history.kinds[i]));
             if (history.kinds[i] == FaceAnalyser::Kind::failed) continue;
@@ -185,12 +185,15 @@ class StateReader {
     void read_history(FaceAnalyser::History& history, std::size_t predictors) {
         using Kind = FaceAnalyser::Kind;
         const auto frames = take<std::uint64_t>();
+        const auto earlier = take<std::uint64_t>();
         require(frames <= bytes_.size() - offset_, "it ends too early");
+        require(earlier <= frames, "it holds fewer frames than those of earlier videos");
+        history.earlier = std::size_t(earlier);
         for (std::uint64_t i = 0; i < frames; ++i) {
             const auto kind = take<std::uint8_t>();
             require(kind <= std::uint8_t(Kind::pending), "a frame is of an unknown kind");
             history.kinds.push_back(Kind(kind));
-            history.pending += history.kinds.back() == Kind::pending;
+            history.pending += i >= earlier && history.kinds.back() == Kind::pending;
             for (std::size_t p = 0; p < predictors; ++p)
                 history.values.push_back(history.kinds.back() == Kind::failed ? 0.0 : take_finite());
         }
