@@ -355,6 +355,17 @@ def test_a_video_that_breaks_off_yields_the_frames_before_the_break(
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_varying_rate_is_no_break(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Matroska announces no count: what OpenCV makes of duration and rate is more than there is."""
+    times = [40 * i for i in range(200) if i % 5 < 2]
+    video = write_video(tmp_path / "varying.mkv", labelled(len(times)), times=times)
+    for rule in ("auto", "openface", "container"):
+        with open_source(video, timestamps=rule) as source, caplog.at_level(logging.WARNING, "pyopenface"):
+            assert source.frame_count is not None and source.frame_count > len(times) + 50
+            assert len(list(source)) == len(times)
+            assert not source.truncated and not caplog.text
+
+
 def test_a_missing_camera_is_an_error(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SourceError, match="camera 77: can't be opened"):
         open_source(77)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from media import Server, label_of, labelled, serve, write_video
 
-from pyopenface import DownloadError, InputError, youtube
+from pyopenface import DownloadError, InputError, analyze, annotate, youtube
 from pyopenface.sources import open_source
 
 # yt-dlp leaves the connection of a failed request to the garbage collector.
@@ -159,6 +159,21 @@ def test_another_height_is_another_request(server: Server, tmp_path: Path) -> No
     seen = len(server.seen)
     fetch(server, "clip.mp4", tmp_path / "cache", height=360)
     assert len(server.seen) > seen
+
+
+def test_what_was_downloaded_is_found_again_for_the_annotated_video(
+    server: Server, models: Path, tmp_path: Path
+) -> None:
+    """Another height or folder would be another video; cookies stay out of the table."""
+    (tmp_path / "cookies.txt").write_text("# Netscape HTTP Cookie File\n")
+    choice = {"height": 360, "folder": tmp_path / "videos"}
+    once = {"progress": False, "cookiefile": tmp_path / "cookies.txt", "ytdlp_options": LOCAL}
+    url = f"{server.url}/clip.mp4"
+    df = analyze(url, models=models, model="clnf", au=None, end=0.5, download={**choice, **once})
+    assert df.attrs["source_options"]["download"] == {"height": 360, "folder": str(tmp_path / "videos")}
+    seen = len(server.seen)
+    annotate(url, df, tmp_path / "annotated.mp4")
+    assert len(server.seen) == seen, "from the same file"
 
 
 def test_forgetting_deletes_the_file(server: Server, tmp_path: Path) -> None:

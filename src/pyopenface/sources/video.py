@@ -86,21 +86,24 @@ class VideoSource(Source):
         capture = self._capture or _Capture(cast(Path, self.path))
         self._capture = None
         clock = _Clock(self.fps, self.timestamps)
-        count = 0
+        count, began, reached = 0, capture.stored_time(), 0.0
         try:
             while capture.grab():
                 count += 1
+                reached = max(reached, capture.stored_time() - began)
                 timestamp = clock.time(count, capture) + self._shift
                 yield count + self._skipped, timestamp, capture.retrieve, None
-            self._note_length(count)
+            self._note_length(count, reached)
         except _DecodingEndedError:
-            self._note_length(count - 1)
+            self._note_length(count - 1, reached)
         finally:
             capture.release()
 
-    def _note_length(self, decoded: int) -> None:
+    def _note_length(self, decoded: int, seconds: float) -> None:
         announced = self._announced or 0
-        if announced - decoded > max(5.0, self.fps, 0.01 * announced):
+        # Without a count of frames what is announced is duration times rate: too many where the rate varies.
+        reached = max(decoded, seconds * self.fps)
+        if announced - reached > max(5.0, self.fps, 0.01 * announced):
             self.truncated = True
             logger.warning(
                 "%s breaks off after %d frames; its container announces %d", self.path, decoded, announced
