@@ -18,14 +18,25 @@ Press.
 Boker, S. M., Rotondo, J. L., Xu, M., and King, K. (2002). Windowed cross-correlation and peak picking for the
 analysis of variability in the association between behavioral time series. Psychological Methods, 7, 338-355.
 
+Cheong, J. H. (2019). Four ways to quantify synchrony between time series data. Towards Data Science.
+
 Lachaux, J.-P., Rodriguez, E., Martinerie, J., and Varela, F. J. (1999). Measuring phase synchrony in brain
 signals. Human Brain Mapping, 8, 194-208.
+
+Lancaster, G., Iatsenko, D., Pidde, A., Ticcinelli, V., and Stefanovska, A. (2018). Surrogate data for
+hypothesis testing of physical systems. Physics Reports, 748, 1-60.
 
 Moulder, R. G., Boker, S. M., Ramseyer, F., and Tschacher, W. (2018). Determining synchrony between behavioral
 time series. Psychological Methods, 23, 757-773.
 
+Pearson, K. (1895). Notes on regression and inheritance in the case of two parents. Proceedings of the Royal
+Society of London, 58, 240-242.
+
 Rosenblum, M. G., Pikovsky, A. S., and Kurths, J. (1996). Phase synchronization of chaotic oscillators.
 Physical Review Letters, 76, 1804-1807.
+
+Spearman, C. (1904). The proof and measurement of association between two things. American Journal of
+Psychology, 15, 72-101.
 """
 
 from __future__ import annotations
@@ -73,10 +84,11 @@ def _values(signals: pd.DataFrame) -> Floats:
 
 def _interval(signals: pd.DataFrame) -> tuple[Floats, float]:
     """The times, and the time between two rows; checks that it is always the same."""
-    try:
-        times: Floats = signals.index.to_numpy(dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError("signals: the index must be the time") from error
+    if signals.index.dtype.kind not in "iuf":
+        raise InputError(
+            f"signals: the index must be the time in seconds, or frame numbers, not {signals.index.dtype}"
+        )
+    times: Floats = signals.index.to_numpy(dtype=np.float64)
     if len(times) < 2:
         raise InputError("signals: at least two rows are needed")
     steps = np.diff(times)
@@ -89,14 +101,47 @@ def _interval(signals: pd.DataFrame) -> tuple[Floats, float]:
     return times, interval
 
 
+def _is_number(value: Any) -> bool:
+    return (
+        isinstance(value, int | float | np.number)
+        and not isinstance(value, bool)
+        and bool(np.isfinite(value))
+    )
+
+
 def _samples(name: str, length: float, interval: float, least: int, most: int) -> int:
     """A length of time as a number of rows."""
-    number = round(length / interval) if np.isfinite(length) else -1
+    if not _is_number(length):
+        raise InputError(f"{name}: expected a length of time, not {length!r}")
+    number = round(length / interval)
     if not least <= number <= most:
         raise InputError(
             f"{name}: {length:g} is {number} rows of the table; it must be between {least} and {most} rows"
         )
     return number
+
+
+def _least_rows(share: float, width: int) -> int:
+    """The number of rows of a window that must be known."""
+    if not _is_number(share) or not 0 <= share <= 1:
+        raise InputError(f"least_share: must be between 0 and 1, not {share!r}")
+    return int(np.ceil(share * width))
+
+
+def _generator(seed: int | None) -> np.random.Generator:
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"seed: expected a whole number, 0 or more, not {seed!r}") from error
+
+
+def _checked(statistic: Statistic | None) -> Statistic:
+    """The statistic to compute, Pearson's r by default."""
+    if statistic is None:
+        return _pearson
+    if not callable(statistic):
+        raise InputError(f"statistic: expected a function of two signals, not {statistic!r}")
+    return statistic
 
 
 def _pairs(signals: pd.DataFrame) -> Iterator[tuple[Any, Any, Floats, Floats]]:
@@ -165,7 +210,7 @@ def _ranks(values: Floats) -> Floats:
 def correlation(
     signals: pd.DataFrame, method: Literal["pearson", "spearman"] = "pearson", *, least: int = 10
 ) -> pd.DataFrame:
-    """Correlation of every two people over the time in which both were seen.
+    """Correlation of every two people over the time in which both were seen (Pearson 1895, Spearman 1904).
 
     Parameters
     ----------
@@ -197,6 +242,8 @@ def correlation(
     """
     if method not in ("pearson", "spearman"):
         raise InputError(f"method: must be 'pearson' or 'spearman', not {method!r}")
+    if not _is_number(least):
+        raise InputError(f"least: expected a number of rows, not {least!r}")
     rows = []
     for first, second, a, b in _pairs(signals):
         both = np.isfinite(a) & np.isfinite(b)
@@ -231,7 +278,7 @@ def correlation_matrix(
 def rolling_correlation(
     signals: pd.DataFrame, window: float, step: float | None = None, *, least_share: float = 0.75
 ) -> pd.DataFrame:
-    """Correlation of every two people in a window that moves over time.
+    """Correlation of every two people in a window that moves over time (Boker et al. 2002, without lags).
 
     Parameters
     ----------
@@ -269,9 +316,10 @@ def rolling_correlation(
     hop = 1 if step is None else _samples("step", step, interval, 1, len(times))
     starts = np.arange(0, len(times) - width + 1, hop)
     centres = (times[starts] + times[starts + width - 1]) / 2
+    least = _least_rows(least_share, width)
     parts = []
     for first, second, a, b in _pairs(signals):
-        r, n = _window_correlations(a, b, width, starts, 0, int(np.ceil(least_share * width)))
+        r, n = _window_correlations(a, b, width, starts, 0, least)
         parts.append(pd.DataFrame({"time": centres, "person_a": first, "person_b": second, "r": r, "n": n}))
     return _together(parts)
 
@@ -334,7 +382,7 @@ def windowed_cross_correlation(
     starts = np.arange(most, len(times) - width - most + 1, hop)
     centres = (times[starts] + times[starts + width - 1]) / 2
     lags = np.arange(-(most // every) * every, most + 1, every)
-    least = int(np.ceil(least_share * width))
+    least = _least_rows(least_share, width)
     parts = []
     for first, second, a, b in _pairs(signals):
         r = np.column_stack([_window_correlations(a, b, width, starts, int(lag), least)[0] for lag in lags])
@@ -392,7 +440,9 @@ def pick_peaks(
     if choose not in ("nearest", "highest"):
         raise InputError(f"choose: must be 'nearest' or 'highest', not {choose!r}")
     keys = ["person_a", "person_b", "time"]
-    if not {"lag", "r", *keys} <= set(wcc.columns):
+    if neighbourhood is not None and not (_is_number(neighbourhood) and neighbourhood > 0):
+        raise InputError(f"neighbourhood: must be a positive length of time, not {neighbourhood!r}")
+    if not isinstance(wcc, pd.DataFrame) or not {"lag", "r", *keys} <= set(wcc.columns):
         raise InputError("wcc: must be a table of windowed_cross_correlation")
     rows = []
     for key, part in wcc.groupby(keys, sort=False):
@@ -455,9 +505,9 @@ def phase_synchrony(
     -------
     pandas.DataFrame
         time, person_a, person_b; phase_difference in radians (positive: person_a is ahead); instantaneous,
-        from 0 (opposite phase) to 1 (in phase), which is 1 - sin(abs(phase_difference) / 2); locking, the
-        length of the mean vector of the phase difference in the window, from 0 to 1, which doesn't mind a
-        constant lag (Lachaux et al. 1999).
+        from 0 (opposite phase) to 1 (in phase), which is 1 - sin(abs(phase_difference) / 2) (Cheong 2019);
+        locking, the length of the mean vector of the phase difference in the window, from 0 to 1, which
+        doesn't mind a constant lag (Lachaux et al. 1999).
 
     Raises
     ------
@@ -477,7 +527,7 @@ def phase_synchrony(
     times, interval = _interval(signals)
     width = _samples("window", window, interval, 2, len(times))
     hop = 1 if step is None else _samples("step", step, interval, 1, len(times))
-    if band is not None and not 0 < band[0] < band[1] < 0.5 / interval:
+    if band is not None and not _is_band(band, 0.5 / interval):
         raise InputError(f"band: must lie between 0 and {0.5 / interval:g}, half the frame rate; got {band}")
     phases = [_phase(column, interval, band, width) for column in _values(signals).T]
     starts = np.arange(0, len(times) - width + 1, hop)
@@ -500,6 +550,13 @@ def phase_synchrony(
             )
         )
     return _together(parts)
+
+
+def _is_band(band: Any, nyquist: float) -> bool:
+    """Whether two frequencies rise, above 0 and below half the frame rate."""
+    if not isinstance(band, Sequence | np.ndarray) or len(band) != 2 or not all(map(_is_number, band)):
+        return False
+    return bool(0 < band[0] < band[1] < nyquist)
 
 
 def _phase(values: Floats, interval: float, band: tuple[float, float] | None, least: int) -> Floats:
@@ -563,7 +620,7 @@ def shuffle_segments(signals: pd.DataFrame, segment: float, seed: int | None = N
     """
     times, interval = _interval(signals)
     length = _samples("segment", segment, interval, 1, len(times) // 2)
-    random = np.random.default_rng(seed)
+    random = _generator(seed)
     columns = [_shuffled(column, length, random) for column in _values(signals).T]
     cells = np.column_stack(columns)
     shuffled: pd.DataFrame = pd.DataFrame(cells, index=signals.index, columns=signals.columns)
@@ -586,7 +643,8 @@ def surrogate_test(
     """Compare synchrony with what chance gives to two people who each behave like this.
 
     The statistic of every pair is compared with those of surrogates in which the second person's signal is
-    displaced in time: its segments shuffled (Moulder et al. 2018), or the whole of it rotated.
+    displaced in time: its segments shuffled (Moulder et al. 2018), or the whole of it rotated (Lancaster et
+    al. 2018).
 
     Parameters
     ----------
@@ -608,8 +666,8 @@ def surrogate_test(
     -------
     pandas.DataFrame
         person_a, person_b, observed; surrogate_mean and surrogate_sd; z, the distance of the observed value
-        from the mean in standard deviations; p, the share of values at least as large, the observed one
-        included (one-sided).
+        from the mean in standard deviations (NaN if all surrogates give the same); p, the share of values at
+        least as large, the observed one included (one-sided).
 
     Raises
     ------
@@ -627,12 +685,12 @@ def surrogate_test(
     """
     if method not in ("segments", "shift"):
         raise InputError(f"method: must be 'segments' or 'shift', not {method!r}")
-    if surrogates < 1:
-        raise InputError(f"surrogates: must be at least 1, not {surrogates}")
+    if isinstance(surrogates, bool) or not isinstance(surrogates, int | np.integer) or surrogates < 1:
+        raise InputError(f"surrogates: expected a whole number, 1 or more, not {surrogates!r}")
     times, interval = _interval(signals)
     length = _samples("segment", segment, interval, 1, len(times) // 2)
-    measure = _pearson if statistic is None else statistic
-    random = np.random.default_rng(seed)
+    measure = _checked(statistic)
+    random = _generator(seed)
     rows = []
     for first, second, a, b in _pairs(signals):
         observed = float(measure(a, b))
@@ -649,7 +707,9 @@ def surrogate_test(
             continue
         mean, deviation = float(chance.mean()), float(chance.std(ddof=1)) if len(chance) > 1 else np.nan
         p = (1 + int((chance >= observed).sum())) / (1 + len(chance))
-        rows.append((first, second, observed, mean, deviation, (observed - mean) / deviation, p))
+        differs = deviation > 1e-12 * abs(mean)  # more than rounding
+        z = (observed - mean) / deviation if differs else np.nan
+        rows.append((first, second, observed, mean, deviation, z, p))
     names = ["person_a", "person_b", "observed", "surrogate_mean", "surrogate_sd", "z", "p"]
     return _tidy(rows, names)
 
@@ -690,12 +750,18 @@ def pseudo_pairs(sessions: Mapping[Any, pd.DataFrame], statistic: Statistic | No
     >>> pairs.groupby("kind")["value"].mean().round(1).to_dict()
     {'pseudo': 0.1, 'real': 0.7}
     """
+    if not isinstance(sessions, Mapping):
+        raise InputError(
+            f"sessions: expected a mapping of names to signals, not a {type(sessions).__qualname__}"
+        )
+    for signals in sessions.values():
+        _values(signals)
     if len(sessions) < 2:
         raise InputError("sessions: at least two are needed")
     intervals = {name: _interval(signals)[1] for name, signals in sessions.items()}
     if max(intervals.values()) > 1.02 * min(intervals.values()):
         raise InputError("sessions: have different frame rates; use df.openface.resample(fps) before wide()")
-    measure = _pearson if statistic is None else statistic
+    measure = _checked(statistic)
     people = [
         (session, person, column)
         for session, signals in sessions.items()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.signal
 import scipy.stats
 
 from pyopenface import InputError, synchrony, table
@@ -186,6 +188,22 @@ def test_gaps_and_stillness_have_no_phase() -> None:
     assert out.query("person_b == 'Cem'")["locking"].isna().all()
 
 
+def test_phases_are_those_of_scipy() -> None:
+    a, b = noise(2, 600)
+    out = synchrony.phase_synchrony(signals(a, a + b), window=4, band=(0.3, 2))
+    sections = scipy.signal.butter(2, [0.3, 2], btype="bandpass", fs=FPS, output="sos")
+    pad = 3 * round(FPS / 0.3)
+    one, other = (
+        np.angle(scipy.signal.hilbert(scipy.signal.sosfiltfilt(sections, x - x.mean(), padlen=pad)))
+        for x in (a, a + b)
+    )
+    turned = np.exp(1j * (one - other))
+    locking = [abs(turned[i : i + 100].mean()) for i in range(501)]
+    assert np.allclose(out["locking"], locking, atol=1e-12)
+    assert np.allclose(np.exp(1j * out["phase_difference"]), turned[50:551], atol=1e-9)
+    assert np.allclose(out["time"], np.arange(50, 551) / FPS)
+
+
 # --- controls --------------------------------------------------------------------------------------------
 
 
@@ -208,6 +226,22 @@ def test_true_synchrony_stands_out_from_surrogates(method: str) -> None:
     ).set_index(["person_a", "person_b"])
     assert out.loc[("Ann", "Ben"), "p"] == 1 / 200 and out.loc[("Ann", "Ben"), "z"] > 5
     assert out.loc[("Ann", "Cem"), "p"] > 0.05
+
+
+@pytest.mark.parametrize("method", ["segments", "shift"])
+def test_a_seed_gives_the_same_surrogates_again(method: Literal["segments", "shift"]) -> None:
+    df = signals(*noise(2, 400))
+
+    def test(seed: int) -> pd.DataFrame:
+        return synchrony.surrogate_test(df, segment=2, surrogates=49, method=method, seed=seed)
+
+    assert test(1).equals(test(1)) and not test(1).equals(test(2))
+
+
+def test_surrogates_that_are_all_alike_have_no_z() -> None:
+    df = signals(*noise(2, 100))
+    out = synchrony.surrogate_test(df, segment=1, statistic=lambda a, b: 0.1, surrogates=9).loc[0]
+    assert np.isnan(out["z"]) and out["p"] == 1
 
 
 def test_independent_people_are_rarely_significant() -> None:
@@ -269,7 +303,28 @@ def test_wrong_signals_are_refused() -> None:
         synchrony.correlation([1, 2, 3])  # type: ignore[arg-type]
     with pytest.raises(InputError, match="different frame rates"):
         synchrony.pseudo_pairs({"a": good, "b": signals(a, b, fps=30)})
+    with pytest.raises(InputError, match="the time in seconds, or frame numbers, not datetime64"):
+        synchrony.rolling_correlation(good.set_axis(pd.to_datetime(good.index, unit="s")), 1)
+    wcc = synchrony.windowed_cross_correlation(good, 1, 0.2)
     for call in (
+        lambda: synchrony.rolling_correlation(good, "1"),  # type: ignore[arg-type]
+        lambda: synchrony.rolling_correlation(good, 1, least_share=75),
+        lambda: synchrony.windowed_cross_correlation(good, 1, 0.2, least_share=-1),
+        lambda: synchrony.windowed_cross_correlation(good, 3.9, 0.2),
+        lambda: synchrony.windowed_cross_correlation(good, 1, 0.2, lag_step=1),
+        lambda: synchrony.correlation(good, least="all"),  # type: ignore[arg-type]
+        lambda: synchrony.pick_peaks(None),  # type: ignore[arg-type]
+        lambda: synchrony.pick_peaks(wcc, neighbourhood=float("nan")),
+        lambda: synchrony.pick_peaks(wcc, neighbourhood=-1),
+        lambda: synchrony.phase_synchrony(good, 1, band=(1,)),  # type: ignore[arg-type]
+        lambda: synchrony.phase_synchrony(good, 1, band=1),  # type: ignore[arg-type]
+        lambda: synchrony.phase_synchrony(good, 100),
+        lambda: synchrony.shuffle_segments(good, 1, seed=-1),
+        lambda: synchrony.surrogate_test(good, 1, seed="one"),  # type: ignore[arg-type]
+        lambda: synchrony.surrogate_test(good, 1, surrogates=9.5),  # type: ignore[arg-type]
+        lambda: synchrony.surrogate_test(good, 1, statistic="r"),  # type: ignore[arg-type]
+        lambda: synchrony.pseudo_pairs([good, good]),  # type: ignore[arg-type]
+        lambda: synchrony.pseudo_pairs({"a": good, "b": None}),  # type: ignore[dict-item]
         lambda: synchrony.correlation(good, "kendall"),  # type: ignore[arg-type]
         lambda: synchrony.surrogate_test(good, 1, method="phase"),  # type: ignore[arg-type]
         lambda: synchrony.surrogate_test(good, 1, surrogates=0),
