@@ -253,6 +253,19 @@ def _action_unit(match: re.Match[str]) -> Column:
 
 
 _IDS = _id_columns()
+#: Columns beside OpenFace's, and when they are there.
+_ADDED: tuple[tuple[Column, str], ...] = (
+    (
+        Column("file", "id", 0, "-", -_INF, _INF, "", "-", "path or address of the video or picture"),
+        "a list of videos, several pictures",
+    ),
+    (
+        Column(
+            "interpolated", "id", 0, "-", 0, 1, "", "-", "True where the numbers were made from neighbours"
+        ),
+        "`df.openface.interpolate`",
+    ),
+)
 _FAMILIES = (
     (re.compile(r"gaze_(?:angle_(?P<angle>[xy])|(?P<eye>[01])_(?P<axis>[xyz]))"), _gaze),
     (re.compile(r"(?P<eye>eye_lmk_)?(?P<axis>[xyXYZ])_(?P<number>\d+)"), _point),
@@ -299,7 +312,8 @@ def describe(name: str) -> Column:
     >>> angle.unit, angle.sign, angle.frame
     ('rad', 'looks to the right of the image', 'camera')
     """
-    column = find(name)
+    added = {column.name: column for column, _ in _ADDED}
+    column = find(name) or added.get(name.strip())
     if column is None:
         near = difflib.get_close_matches(name.strip(), layout().names + layout("image").names, 3)
         hint = f"; did you mean {', '.join(near)}?" if near else ""
@@ -507,6 +521,14 @@ is the person's right eye.
 
 Presences have 2 decimals in CSV files whose action units were post-processed at the end of the video, else 1.
 
+Beside OpenFace's columns there can be:
+
+| column | where | meaning |
+|---|---|---|
+{added}
+
+Faces that were given names (`df.openface.rename_faces`) have text in `face_id` or `face`.
+
 ## What stands in a row whose face was not tracked
 
 OpenFace writes a row with `success` 0: gaze and action units are 0 (smoothing over time may mix a neighbour
@@ -575,6 +597,7 @@ def markdown() -> str:
     return _PROSE.format(
         frames="\n".join(f"- **{name}**: {text}" for name, text in FRAMES_OF_REFERENCE.items()),
         columns="\n".join(_written_row(*row) for row in _WRITTEN),
+        added="\n".join(f"| `{c.name}` | {where} | {c.description} |" for c, where in _ADDED),
         landmarks="\n".join(f"| {first} to {last} | {text} |" for first, last, text in LANDMARK_REGIONS),
         eyes="\n".join(f"| {a} to {b}, {a + 28} to {b + 28} | {text} |" for a, b, text in EYE_REGIONS),
         units="\n".join(units),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gzip
 import math
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+import pyopenface
 from pyopenface import InputError, columns, table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,6 +78,25 @@ def test_every_column_is_described() -> None:
             assert column.frame in {"-", *columns.FRAMES_OF_REFERENCE}
             assert columns.describe(f" {column.name}").name == column.name
     assert len(columns.table()) == 714
+
+
+def test_columns_of_every_result_are_in_the_written_dictionary(models: Path, samples: Path) -> None:
+    """Those of videos, pictures and lists, and those that methods add to the table."""
+    options: dict[str, Any] = {"models": models, "model": "clnf"}
+    pictures = [samples / "sample1.jpg", samples / "sample2.jpg"]
+    videos = [samples / "default.wmv", samples / "clip60.avi"]
+    video = pyopenface.analyze(videos[0], end=0.2, **options)
+    tables = [
+        video.openface.interpolate(1),
+        pyopenface.analyze(pictures, **options),
+        pyopenface.analyze(videos, end=0.2, max_faces=2, identity="track", **options),
+    ]
+    rows = re.findall(r"^\| `([^`]+)`(?: … `([^`]+)`)?", columns.markdown(), re.MULTILINE)
+    single = {first for first, last in rows if not last}
+    families = {re.sub(r"\d+", "#", first) for first, last in rows if last}
+    for name in {name for df in tables for name in df.columns}:
+        assert columns.describe(name).description
+        assert name in single or re.sub(r"\d+", "#", name) in families, name
 
 
 def test_the_written_dictionary_is_that_of_the_code() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import signal
@@ -289,7 +290,10 @@ def test_a_killed_program_leaves_a_valid_file(tmp_path: Path) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait()
     text = (tmp_path / "a.csv").read_bytes()
-    assert text.endswith(b"\n") and len(table.read_openface_csv(tmp_path / "a.csv")) == text.count(b"\n") - 1
+    # The system may have been in the middle of a row; the reader says so and leaves it out.
+    whole = text.endswith(b"\n")
+    with contextlib.nullcontext() if whole else pytest.warns(UserWarning, match="incomplete"):
+        assert len(table.read_openface_csv(tmp_path / "a.csv")) == text.count(b"\n") - 1 > 10
 
 
 def test_a_file_without_rows_is_kept_or_removed(tmp_path: Path) -> None:
