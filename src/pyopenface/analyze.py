@@ -237,20 +237,28 @@ def analyze_iter(
     wild: bool = False,
     multi_view: bool = False,
     threads: int | None = None,
+    parameters: _core.LandmarkParameters | None = None,
     live: bool = False,
-    **options: Any,
+    start: float | None = None,
+    end: float | None = None,
+    every: int = 1,
+    fps: float | None = None,
+    roi: Sequence[int] | None = None,
+    timestamps: str | Sequence[float] | npt.NDArray[Any] = "auto",
+    rgb: bool = False,
+    download: Mapping[str, Any] | None = None,
 ) -> Generator[tuple[int, float, list[Face]], None, None]:
     """Analyse frame by frame: for live and unbounded input, with bounded memory.
 
     Parameters
     ----------
-    source, model, models, au, max_faces, identity, kind, camera, wild, multi_view, threads
+    source, model, models, au, max_faces, identity, kind, camera, wild, multi_view, threads, parameters
         As for `analyze`.
     live : bool
         Correct the action units online (OpenFace's rule for cameras), since there is no end of the video at
         which to post-process them. Otherwise they are the raw predictions of the moment.
-    **options
-        As for `pyopenface.sources.open_source`: start, end, every, fps, roi, …
+    start, end, every, fps, roi, timestamps, rgb, download
+        As for `analyze`.
 
     Yields
     ------
@@ -272,11 +280,15 @@ def analyze_iter(
     >>> for number, timestamp, faces in analyze_iter(0):  # doctest: +SKIP
     ...     print(timestamp, [face.gaze_angle for face in faces])
     """
+    options: dict[str, Any] = {
+        "start": start, "end": end, "every": every, "fps": fps, "roi": roi, "timestamps": timestamps,
+        "rgb": rgb, "download": download,
+    }  # fmt: skip
     with open_source(_one_picture(source), **options) as opened:
         analysis = _Analysis(
             opened, model=model, models=models, au=au, max_faces=max_faces, identity=identity, kind=kind,
-            camera=camera, wild=wild, multi_view=multi_view, threads=threads, live=live, history=False,
-            source_options=options,
+            camera=camera, wild=wild, multi_view=multi_view, threads=threads, parameters=parameters, live=live,
+            history=False, source_options=options,
         )  # fmt: skip
         names = tuple(analysis.run.columns)
         with contextlib.closing(analysis.run.results(opened)) as results:

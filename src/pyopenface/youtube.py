@@ -28,38 +28,71 @@ __all__ = ["Video", "download", "fetch", "forget"]
 
 logger = logging.getLogger("pyopenface")
 
+_SCRIPTS = r"javascript runtime|n challenge|nsig|signature extraction|\bejs\b|jsc?interp"
+_FORMATS = r"requested format|no video formats|only images"
 #: What yt-dlp says when it fails, and what to do then; the first pattern that fits counts.
 _REMEDIES: tuple[tuple[str, str], ...] = (
     (
-        r"javascript runtime|n challenge|nsig|signature extraction|\bejs\b|jsc?interp",
+        _SCRIPTS,
         "The site hides its videos behind a script and no program that runs it was found. Install Deno "
         "(https://deno.com) or Node.js, and `pip install -U 'yt-dlp[default]'`, then try again.",
     ),
     (
-        r"sign in|login|not a bot|account|cookies|browser|age.restrict|your age|members.only|private video",
+        r"cookies? database|unsupported browser|decrypt|netscape format|cookie file",
+        "These cookies can't be read: name a browser of this machine, cookies_from_browser='firefox', and "
+        "close it, or give cookiefile='cookies.txt', a file in Netscape's format.",
+    ),
+    (
+        r"ff(mpeg|probe) (is )?not (installed|found)",
+        "A part of the download is ffmpeg's work: install ffmpeg and try again.",
+    ),
+    (
+        r"ffmpeg exited",
+        "ffmpeg could not fetch this part: check the connection, or fetch the whole video first, with "
+        "pyopenface.youtube.fetch and neither start= nor end=.",
+    ),
+    (
+        r"HTTP Error 429|too many requests|rate.?limit",
+        "The site has had too many requests: wait an hour, or pass cookies_from_browser=, then try again.",
+    ),
+    (
+        r"\bdrm\b",
+        "The video is protected against copying and can't be downloaded. Pass a file of your own.",
+    ),
+    (
+        r"will begin|premieres? in|not (yet )?started|upcoming",
+        "The video has not begun yet: try again when it can be watched.",
+    ),
+    (
+        r"in your country|geo.?restrict|blocked it|in your (location|region)",
+        "The video is not offered where this machine is; download it elsewhere and pass the file's path.",
+    ),
+    (
+        r"removed|deleted|terminated|no longer available|does not exist|HTTP Error (404|410)",
+        "The video is gone, or the address has a mistake in it: open the address in a browser to check.",
+    ),
+    (
+        r"sign in|log.?in|not a bot|your age|age.restrict|members.only|private video|requires? (payment|"
+        r"authentication|purchase)|join this channel|cookies",
         "The site wants to know who asks. Pass the cookies of a browser in which you can watch the video: "
         "cookies_from_browser='firefox', or cookiefile='cookies.txt' on a machine without a browser (Colab).",
     ),
     (
-        r"unavailable|removed|deleted|terminated|does not exist|HTTP Error (404|410)|not found",
-        "The video is gone, or the address has a mistake in it: open the address in a browser to check.",
-    ),
-    (
-        r"in your country|geo.?restrict|blocked it|not available in your",
-        "The video is not offered where this machine is; download it elsewhere and pass the file's path.",
-    ),
-    (
-        r"unsupported url|no video could be found|no video formats|no media|not a valid url",
-        "There is no video at this address that yt-dlp can find. Pass the address of the page that plays the "
-        "video, or download the file yourself and pass its path.",
-    ),
-    (
-        r"requested format",
+        _FORMATS,
         "The site has the video in other formats only: try another height=, or pass "
         "ytdlp_options={'format': 'best'}.",
     ),
     (
-        r"HTTP Error (403|429)|too many requests|rate.?limit|drm",
+        r"unavailable|not available|not found",
+        "The video is gone, or the address has a mistake in it: open the address in a browser to check.",
+    ),
+    (
+        r"unsupported url|no video could be found|no media|not a valid url|invalid url|no host",
+        "There is no video at this address that yt-dlp can find. Pass the address of the page that plays the "
+        "video, or download the file yourself and pass its path.",
+    ),
+    (
+        r"HTTP Error 403",
         "The site refuses the download. Update yt-dlp (`pip install -U 'yt-dlp[default]'`), wait a while, or "
         "pass cookies_from_browser=.",
     ),
@@ -78,6 +111,8 @@ _REMEDIES: tuple[tuple[str, str], ...] = (
 _OPTIONS = (
     "height", "sound", "cookies_from_browser", "cookiefile", "ytdlp_options", "folder", "progress",
 )  # fmt: skip
+#: Options of yt-dlp that make it take another video or format.
+_CHOOSING = ("format", "format_sort", "extractor_args", "noplaylist", "playlist_items")
 _OTHERWISE = (
     "Sites change often: update yt-dlp (`pip install -U 'yt-dlp[default]'`) and try again, or download the "
     "video by other means and pass the file's path."
@@ -240,9 +275,13 @@ def download(
     check_times(start, end)
     height = whole_number("height", height)
     ffmpeg = shutil.which("ffmpeg") is not None
+    end = None if end == math.inf else end
     section = (start or 0.0, end) if ffmpeg and (start or end is not None) else None
+    if not isinstance(ytdlp_options, Mapping | None):
+        raise InputError(f"ytdlp_options={ytdlp_options!r}: expected a mapping of yt-dlp's options")
     options = _cookie_options(cookies_from_browser, cookiefile) | dict(ytdlp_options or {})
-    cache = _Cache(Path(folder) if folder is not None else cache_folder() / "videos", url, height, sound)
+    place = Path(folder) if folder is not None else cache_folder() / "videos"
+    cache = _Cache(place, url, height, sound, {name: options.get(name) for name in _CHOOSING})
     with cache.lock():
         video = cache.find(section)
         if video is None:
@@ -275,10 +314,10 @@ def forget(url: str, *, folder: str | os.PathLike[str] | None = None) -> int:
     records = _records(Path(folder) if folder is not None else cache_folder() / "videos")
     deleted = 0
     for path in records.glob(f"{_digest(url)}-*.json"):
-        file = records.parent / json.loads(path.read_text(encoding="utf-8"))["path"]
+        video = _recorded(path)
         path.unlink()
-        if file.is_file():
-            file.unlink()
+        if video is not None and video.path.is_file():
+            video.path.unlink()
             deleted += 1
     return deleted
 
@@ -286,9 +325,16 @@ def forget(url: str, *, folder: str | os.PathLike[str] | None = None) -> int:
 def _cookie_options(browser: str | None, file: str | os.PathLike[str] | None) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if browser is not None:
+        if not isinstance(browser, str):
+            raise InputError(
+                f"cookies_from_browser={browser!r}: expected a browser's name, such as 'firefox'"
+            )
         name, _, profile = browser.partition(":")
         options["cookiesfrombrowser"] = (name, profile or None, None, None)
     if file is not None:
+        # yt-dlp goes on without cookies, and makes a file of that name.
+        if not (isinstance(file, str | os.PathLike) and Path(file).is_file()):
+            raise InputError(f"cookiefile={file!r}: no such file")
         options["cookiefile"] = os.fspath(file)
     return options
 
@@ -318,9 +364,11 @@ def _records(folder: Path) -> Path:
 class _Cache:
     """Remembers which file answered which request, so that asking again needs no network."""
 
-    def __init__(self, folder: Path, url: str, height: int, sound: bool) -> None:
+    def __init__(self, folder: Path, url: str, height: int, sound: bool, chosen: Mapping[str, Any]) -> None:
         self.folder = folder.absolute()
         self._base = f"{_digest(url)}-{height}{'-sound' if sound else ''}"
+        if any(value is not None for value in chosen.values()):
+            self._base += f"-{_digest(repr(sorted(chosen.items())))}"
         try:
             _records(self.folder).mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -341,12 +389,8 @@ class _Cache:
     def find(self, section: tuple[float, float | None] | None) -> Video | None:
         """Return the whole video if there is one, else the section; None if neither is there."""
         for wanted in (None, section):
-            try:
-                record = json.loads(self._record(wanted).read_text(encoding="utf-8"))
-                video = Video(self.folder / record["path"], float(record["start"]), str(record["title"]))
-            except (OSError, ValueError, KeyError, TypeError):
-                continue
-            if video.path.is_file() and video.path.stat().st_size:
+            video = _recorded(self._record(wanted))
+            if video is not None and video.path.is_file() and video.path.stat().st_size:
                 return video
         return None
 
@@ -357,6 +401,15 @@ class _Cache:
         partial = record.with_suffix(".partial")
         partial.write_text(text, encoding="utf-8")
         partial.replace(record)
+
+
+def _recorded(record: Path) -> Video | None:
+    """Return the video that a record names; None if there is no such record, or it is damaged."""
+    try:
+        found = json.loads(record.read_text(encoding="utf-8"))
+        return Video(record.parents[1] / found["path"], float(found["start"]), str(found["title"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _section_tag(section: tuple[float, float | None] | None) -> str:
@@ -439,12 +492,15 @@ def _first(info: Any, url: str) -> dict[str, Any]:
 def _file_name(info: Mapping[str, Any], plan: _Plan) -> str:
     """Name the file by extractor, id, format and section; '%' doubled, as it goes through a template."""
     extractor = str(info.get("extractor_key") or info.get("extractor") or "video").lower()
-    parts = [extractor, str(info.get("id") or "video")]
+    video = str(info.get("id") or "video")
+    parts = [extractor, video[:80]]
     if extractor in ("generic", "html5mediaembed"):
         # Its ids are file names, the same on different sites.
         parts.append(_digest(plan.url)[:8])
-    parts.append(str(info.get("format_id") or "0"))
-    name = re.sub(r"[^\w.+-]", "_", "-".join(parts))[:120] + _section_tag(plan.section)
+    elif len(video) > 80:
+        parts.append(_digest(video)[:8])
+    parts.append(str(info.get("format_id") or "0")[:40])
+    name = re.sub(r"[^\w.+-]", "_", "-".join(parts)) + _section_tag(plan.section)
     return name.replace("%", "%%") + ".%(ext)s"
 
 
@@ -511,7 +567,12 @@ def _explain(url: str, error: BaseException, log: _Log) -> DownloadError:
     if isinstance(error, DownloadError):
         return error
     said = _plain(str(error)) or type(error).__name__
-    remedy = _remedy(said) or _remedy(" ".join(log.lines)) or _OTHERWISE
+    warned = " ".join(log.lines)
+    # Without a JavaScript runtime sites give fewer formats or none that works; that is a warning only.
+    hidden = re.search(_SCRIPTS, warned, re.IGNORECASE) and re.search(
+        rf"{_FORMATS}|HTTP Error 403", said, re.IGNORECASE
+    )
+    remedy = _remedy(warned if hidden else said) or _remedy(warned) or _OTHERWISE
     return DownloadError(f"{url}: the video could not be downloaded: {said.rstrip('.')}. {remedy}")
 
 
@@ -527,5 +588,5 @@ def _plain(message: str) -> str:
     text = re.sub(r"\x1b\[[0-9;]*m", "", message)
     text = re.sub(r"^ERROR:\s*", "", text)
     text = re.split(r";? ?please report this issue|\. ?See +https|\(caused by", text, maxsplit=1)[0]
-    text = re.sub(r"Use --cookies.*", "", text, flags=re.DOTALL)
+    text = re.sub(r"Use --(cookies|list-formats).*", "", text, flags=re.DOTALL)
     return re.sub(r"\s+", " ", text).strip()

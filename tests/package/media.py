@@ -92,6 +92,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
     def _answer(self, body: bool) -> None:
         self.seen.append(self.path)
+        self.cookies.append(self.headers.get("Cookie", ""))
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             if self.path.startswith("/stalled"):
                 self._stall()
@@ -131,9 +132,10 @@ class Server:
     """A web server on this machine that serves a folder."""
 
     def __init__(self, folder: Path) -> None:
-        members = {"stop": threading.Event(), "seen": [], "posted": {}}
+        members = {"stop": threading.Event(), "seen": [], "cookies": [], "posted": {}}
         handler = type("BoundHandler", (Handler,), members)
         self.seen: list[str] = members["seen"]
+        self.cookies: list[str] = members["cookies"]
         self.posted: dict[str, bytes] = members["posted"]
         self.stop: threading.Event = members["stop"]
         self.folder = folder

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,8 @@ import pytest
 
 import pyopenface
 
+#: The public modules; `__all__` of each is public as well.
+MODULES = ("columns", "models", "plot", "sources", "synchrony", "table", "youtube")
 PROGRAM = Path(__file__).with_name("user_program.py")
 
 
@@ -36,8 +40,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_program_that_uses_the_whole_surface_type_checks(cache: Path) -> None:
     assert check(PROGRAM, cache).startswith("Success")
     text = PROGRAM.read_text()
-    unused = [name for name in pyopenface.__all__ if name not in text]
-    assert unused == []
+    modules = [pyopenface, *(getattr(pyopenface, name) for name in MODULES)]
+    public = {name for module in modules for name in module.__all__}
+    public |= {name for name in dir(pyopenface.accessor.OpenFaceAccessor) if not name.startswith("_")}
+    for function in (pyopenface.analyze, pyopenface.analyze_iter, pyopenface.youtube.fetch):
+        public |= {f"{name}=" for name in list(inspect.signature(function).parameters)[1:]}
+    assert sorted(name for name in public if not re.search(rf"\b{name}", text)) == []
 
 
 def test_mistakes_are_found(cache: Path) -> None:
@@ -47,6 +55,7 @@ def test_mistakes_are_found(cache: Path) -> None:
         'df: int = pyopenface.analyze("a.mp4")\n'
         'pyopenface.analyze("a.mp4", au="always")\n'
         'pyopenface.analyze("a.mp4", framerate=25)\n'
+        'pyopenface.analyze_iter("a.mp4", framerate=25)\n'
     )
     found = check(wrong, cache)
-    assert [line for line in (2, 3, 4) if f"wrong.py:{line}: error" in found] == [2, 3, 4], found
+    assert [line for line in (2, 3, 4, 5) if f"wrong.py:{line}: error" in found] == [2, 3, 4, 5], found

@@ -187,8 +187,54 @@ def test_cookies_are_sent(server: Server, tmp_path: Path) -> None:
     jar = tmp_path / "cookies.txt"
     jar.write_text("# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t0\tsession\tsecret\n")
     assert fetch(server, "clip.mp4", tmp_path / "cache", cookiefile=jar).is_file()
-    with pytest.raises(DownloadError, match="cookies_from_browser"):
+    assert "session=secret" in server.cookies
+
+
+def test_cookies_that_can_t_be_read_are_named(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match=r"These cookies can't be read.*cookies_from_browser"):
         fetch(server, "page.html", tmp_path / "cache", cookies_from_browser="no such browser")
+    (tmp_path / "no.txt").write_text("no cookies")
+    with pytest.raises(DownloadError, match="These cookies can't be read"):
+        fetch(server, "page.html", tmp_path / "cache", cookiefile=tmp_path / "no.txt")
+    with pytest.raises(InputError, match=r"cookiefile=.*absent\.txt.*no such file"):
+        fetch(server, "page.html", tmp_path / "cache", cookiefile=tmp_path / "absent.txt")
+    assert not (tmp_path / "absent.txt").exists()
+
+
+def test_another_format_is_another_request(server: Server, tmp_path: Path) -> None:
+    """A page with two formats: the second choice must not be answered with the first one's file."""
+    (server.folder / "two.html").write_text(
+        "<!DOCTYPE html><html><head><title>Two</title></head><body><video>"
+        '<source src="clip.mp4" type="video/mp4"><source src="other/clip.mp4" type="video/mp4">'
+        "</video></body></html>"
+    )
+
+    def chosen(number: int) -> Path:
+        options = {**LOCAL, "format": str(number)}
+        return fetch(server, "two.html", tmp_path / "cache", ytdlp_options=options)
+
+    assert chosen(0).read_bytes() == (server.folder / "clip.mp4").read_bytes()
+    assert chosen(1).read_bytes() == (server.folder / "other" / "clip.mp4").read_bytes()
+    seen = len(server.seen)
+    assert chosen(0) != chosen(1) and len(server.seen) == seen
+
+
+def test_long_names_at_two_addresses_make_two_files(server: Server, tmp_path: Path) -> None:
+    name = "a" * 200 + ".mp4"
+    shutil.copyfile(server.folder / "clip.mp4", server.folder / name)
+    shutil.copyfile(server.folder / "other" / "clip.mp4", server.folder / "other" / name)
+    first, second = (fetch(server, part + name, tmp_path / "cache") for part in ("", "other/"))
+    assert first.read_bytes() != second.read_bytes()
+
+
+def test_a_damaged_record_is_forgotten(server: Server, tmp_path: Path) -> None:
+    path = fetch(server, "clip.mp4", tmp_path / "cache")
+    (record,) = (tmp_path / "cache" / "requests").glob("*.json")
+    record.write_text("{")
+    assert fetch(server, "clip.mp4", tmp_path / "cache") == path
+    record.write_text("{")
+    assert youtube.forget(f"{server.url}/clip.mp4", folder=tmp_path / "cache") == 0
+    assert not record.exists()
 
 
 # --- failures ---------------------------------------------------------------------------------------------
@@ -245,6 +291,29 @@ def test_a_site_that_is_not_there_is_a_network_error(tmp_path: Path) -> None:
         ("ERROR: unable to download video data: HTTP Error 403: Forbidden", "Update yt-dlp"),
         ("ERROR: unable to write data: [Errno 28] No space left on device", "make room"),
         ("ERROR: [youtube] x: Requested format is not available", "another height="),
+        (
+            "[youtube] x: Video unavailable. The uploader has not made this video available in your country",
+            "elsewhere",
+        ),
+        (
+            "[youtube] x: Video unavailable. This video is no longer available because the YouTube account "
+            "associated with this video has been terminated.",
+            "gone",
+        ),
+        ("[youtube] x: This video is not available", "gone"),
+        (
+            "[youtube] x: Video unavailable. This content isn't available, try again later. The current "
+            "session has been rate-limited by YouTube for up to an hour.",
+            "wait an hour",
+        ),
+        ("[youtube] x: Sign in to confirm your age. This video may be inappropriate.", "firefox"),
+        ("[youtube] x: Join this channel to get access to members-only content", "firefox"),
+        ("[youtube] x: This live event will begin in 3 hours.", "not begun"),
+        ("This video is DRM protected", "protected"),
+        ("could not find firefox cookies database in '/home/me'", "can't be read"),
+        ("ffmpeg exited with code 8", "whole video first"),
+        ("You have requested merging of multiple formats but ffmpeg is not installed", "install ffmpeg"),
+        ("Unable to download webpage: [Errno 110] Connection timed out", "check the connection"),
         ("ERROR: something never seen before", "Sites change often"),
     ],
 )
@@ -255,11 +324,20 @@ def test_what_sites_say_has_a_next_step(said: str, step: str) -> None:
     assert "ERROR" not in str(error)
 
 
-def test_a_warning_explains_an_unclear_error() -> None:
+@pytest.mark.parametrize(
+    ("said", "step"),
+    [
+        ("something odd", "Install Deno"),
+        ("Requested format is not available", "Install Deno"),
+        ("unable to download video data: HTTP Error 403: Forbidden", "Install Deno"),
+        ("Video unavailable. This video has been removed by the uploader", "gone"),
+    ],
+)
+def test_a_warning_explains_an_unclear_error(said: str, step: str) -> None:
     log = youtube._Log()
     log.warning("No supported JavaScript runtime could be found.")
-    error = youtube._explain("https://example.org/v", RuntimeError("something odd"), log)
-    assert "something odd" in str(error) and "Install Deno" in str(error)
+    error = youtube._explain("https://example.org/v", RuntimeError(said), log)
+    assert said in str(error) and step in str(error)
 
 
 @pytest.mark.parametrize("options", [{"start": -1}, {"start": 2, "end": 1}, {"height": 0}])
