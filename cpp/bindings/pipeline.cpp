@@ -327,8 +327,16 @@ void register_pipeline(py::module_& module) {
         },
         py::arg("eye_landmarks_3d"), py::arg("landmarks_3d"), py::arg("pose"));
 
-    py::class_<LandmarkParameters>(module, "LandmarkParameters",
-                                   "Settings of the landmark fit; see parameters.h.")
+    py::class_<LandmarkParameters>(
+        module, "LandmarkParameters",
+        "Settings of the landmark fit.\n\n"
+        "wild: start from OpenFace's settings for difficult images.\n\n"
+        "sigma, regularisation, weight_factor: of the regularised landmark mean "
+        "shift; iterations: at most, per scale and stage; windows, tracking_windows: "
+        "width of the search in px on every scale, for new faces and followed ones, "
+        "0 leaves a scale out; multi_view: try all first rotations in pictures; "
+        "validate: judge every fit. apply_model_factors(\"main_ceclm_general\") "
+        "brings in the factors of that model.")
         .def(py::init(&LandmarkParameters::standard), py::arg("wild") = false)
         .def("apply_model_factors", &LandmarkParameters::apply_model_factors, py::arg("main_file_stem"))
         .def("check", &LandmarkParameters::check)

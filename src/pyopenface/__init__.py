@@ -25,6 +25,7 @@ from pyopenface.errors import (
 
 if TYPE_CHECKING:
     from pyopenface import accessor, columns, models, plot, sources, synchrony, table, youtube
+    from pyopenface._core import LandmarkParameters
     from pyopenface.analyze import analyze, analyze_iter
     from pyopenface.annotate import annotate, draw_face, show
     from pyopenface.face import Face
@@ -45,6 +46,7 @@ _HOMES = {
     "GazeAnalyser": "gaze_analyser",
     "HogWriter": "hog",
     "LandmarkDetector": "landmark_detector",
+    "LandmarkParameters": "_core",
     "accessor": "",
     "analyze": "analyze",
     "analyze_iter": "analyze",
@@ -77,6 +79,7 @@ __all__ = [
     "HogWriter",
     "InputError",
     "LandmarkDetector",
+    "LandmarkParameters",
     "ModelError",
     "OutputError",
     "SourceError",

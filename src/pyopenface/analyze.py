@@ -110,8 +110,8 @@ def analyze(
     camera : tuple of float, optional
         fx, fy, cx, cy in pixels; by default guessed from the picture size as OpenFace does.
     wild, multi_view, parameters
-        OpenFace's settings for difficult images; try several rotations in pictures; any other settings of the
-        fit.
+        OpenFace's settings for difficult images; try several rotations in pictures; or any settings of the
+        fit, as `LandmarkParameters`.
     threads : int, optional
         1, or more to overlap decoding, fitting and measuring; by default as many as this process may use, at
         most 4. The results don't depend on it.
@@ -287,8 +287,8 @@ def analyze_iter(
     with open_source(_one_picture(source), **options) as opened:
         analysis = _Analysis(
             opened, model=model, models=models, au=au, max_faces=max_faces, identity=identity, kind=kind,
-            camera=camera, wild=wild, multi_view=multi_view, threads=threads, parameters=parameters, live=live,
-            history=False, source_options=options,
+            camera=camera, wild=wild, multi_view=multi_view, threads=threads, parameters=parameters,
+            live=live, history=False, source_options=options,
         )  # fmt: skip
         names = tuple(analysis.run.columns)
         with contextlib.closing(analysis.run.results(opened)) as results:
@@ -381,6 +381,8 @@ class _Analysis:
             raise InputError(f"on_frame={on_frame!r}: expected a function")
         if parameters is not None and not isinstance(parameters, _core.LandmarkParameters):
             raise InputError(f"parameters={parameters!r}: expected LandmarkParameters")
+        if parameters is not None and (wild or multi_view):
+            raise InputError("wild= and multi_view= are settings within parameters=: give one or the other")
         if au not in ("dynamic", "static", None):
             raise InputError(f"au={au!r}: expected 'dynamic', 'static' or None")
         max_faces = whole_number("max_faces", max_faces)

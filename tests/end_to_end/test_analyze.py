@@ -170,6 +170,7 @@ def test_output_is_written_while_running(
         ({"max_faces": None}, "max_faces=None"),
         ({"on_frame": 5}, "on_frame=5"),
         ({"parameters": 5}, "parameters=5"),
+        ({"parameters": pyopenface.LandmarkParameters(), "wild": True}, "wild= and multi_view="),
         ({"output": 5}, "output=5"),
         ({"model": None}, "model=None"),
         ({"models": 5}, "models=5"),
