@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from pyopenface import _core, models
 from pyopenface.errors import InputError
+from pyopenface.face import Face
 
 __all__ = ["AnalysedFace", "FaceAnalyser"]
 
@@ -96,9 +97,9 @@ class FaceAnalyser:
     Examples
     --------
     >>> from pyopenface.face_analyser import FaceAnalyser
-    >>> analyser = FaceAnalyser()  # doctest: +SKIP
-    >>> for image, landmarks in frames:  # doctest: +SKIP
-    ...     face = analyser.update(image, landmarks)
+    >>> detector, analyser = pyopenface.LandmarkDetector(), FaceAnalyser()  # doctest: +SKIP
+    >>> for image in frames:  # doctest: +SKIP
+    ...     face = analyser.update(image, detector.update(image))
     >>> intensity, presence = analyser.finish()  # doctest: +SKIP
     >>> intensity.shape  # doctest: +SKIP
     (288, 17)
@@ -145,7 +146,7 @@ class FaceAnalyser:
         return self._engine.files
 
     def update(
-        self, image: npt.NDArray[np.uint8], landmarks: npt.ArrayLike | None, success: bool = True
+        self, image: npt.NDArray[np.uint8], landmarks: Face | npt.ArrayLike | None, success: bool = True
     ) -> AnalysedFace:
         """
         Analyse the next frame of the video.
@@ -154,9 +155,9 @@ class FaceAnalyser:
         ----------
         image : ndarray of uint8, shape (H, W, 3), (H, W, 4) or (H, W)
             The frame, B, G, R or grey.
-        landmarks : array of float, shape (68, 2)
-            Positions x, y in px (the centre of the top left pixel is (0, 0)). Not looked at if not
-            ``success``.
+        landmarks : Face or array of float, shape (68, 2)
+            Positions x, y in px (the centre of the top left pixel is (0, 0)), not looked at if not
+            ``success``; or what a `LandmarkDetector` says, which counts as failed if it was not accepted.
         success : bool
             Whether the face was found. Failed frames belong to the video and must be passed too.
 
@@ -175,9 +176,10 @@ class FaceAnalyser:
         >>> face.au_intensity.shape  # doctest: +SKIP
         (17,)
         """
-        return AnalysedFace(*self._engine.update(np.asarray(image), landmarks, success))
+        points, success = _fitted(landmarks, success)
+        return AnalysedFace(*self._engine.update(np.asarray(image), points, success))
 
-    def analyse_image(self, image: npt.NDArray[np.uint8], landmarks: npt.ArrayLike) -> AnalysedFace:
+    def analyse_image(self, image: npt.NDArray[np.uint8], landmarks: Face | npt.ArrayLike) -> AnalysedFace:
         """
         Analyse a single image; nothing is remembered.
 
@@ -185,8 +187,8 @@ class FaceAnalyser:
         ----------
         image : ndarray of uint8, shape (H, W, 3), (H, W, 4) or (H, W)
             The image, B, G, R or grey.
-        landmarks : array of float, shape (68, 2)
-            Positions x, y in px.
+        landmarks : Face or array of float, shape (68, 2)
+            Positions x, y in px; those of a face count whether or not they were accepted.
 
         Returns
         -------
@@ -205,12 +207,13 @@ class FaceAnalyser:
         >>> analyser.analyse_image(image, landmarks).au_presence.shape  # doctest: +SKIP
         (18,)
         """
-        return AnalysedFace(*self._engine.analyse_image(np.asarray(image), landmarks))
+        points = landmarks.landmarks_2d if isinstance(landmarks, Face) else landmarks
+        return AnalysedFace(*self._engine.analyse_image(np.asarray(image), points))
 
     def align(
         self,
         image: npt.NDArray[np.uint8],
-        landmarks: npt.ArrayLike | None,
+        landmarks: Face | npt.ArrayLike | None,
         success: bool = True,
         *,
         size: int = 112,
@@ -256,7 +259,8 @@ class FaceAnalyser:
             raise InputError(
                 f"size={size!r}, scale={scale!r}: a whole number and a number expected"
             ) from error
-        return self._engine.align(np.asarray(image), landmarks, success, pixels, factor, mask, grey)
+        points, success = _fitted(landmarks, success)
+        return self._engine.align(np.asarray(image), points, success, pixels, factor, mask, grey)
 
     def finish(self, postprocess: bool = True) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """
@@ -365,6 +369,13 @@ class FaceAnalyser:
     def __reduce__(self) -> tuple[Callable[..., FaceAnalyser], tuple[bytes, Path]]:
         # copy, deepcopy and pickle: an analyser of its own, as long as the weights are where they were.
         return type(self).from_state, (self.state(), self.files[0].absolute())
+
+
+def _fitted(landmarks: Face | npt.ArrayLike | None, success: bool) -> tuple[npt.ArrayLike | None, bool]:
+    """The positions, and whether they count."""
+    if isinstance(landmarks, Face):
+        return landmarks.landmarks_2d, success and landmarks.accepted
+    return landmarks, success
 
 
 def _main_file(folder: str | os.PathLike[str] | None, kind: str) -> Path:

@@ -100,6 +100,7 @@ def live(images: list[Image]) -> None:
         everyone: list[Face] = detector.detect(image)
         gaze: Gaze = eyes.analyse(found)
         measured: AnalysedFace = analyser.update(image, found.landmarks_2d, found.success)
+        measured = analyser.update(image, found)
         pyopenface.draw_face(image, found.to_dict())
         print(len(everyone), gaze.gaze_angle, measured)
 

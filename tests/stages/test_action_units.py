@@ -208,18 +208,15 @@ def test_every_cell_of_other_videos_as_printed_also_after_a_reset(
     kind: str, name: str, models: Path, samples: Path, golden: Path
 ) -> None:
     # Their landmarks are known with one decimal only, but ours print all of these. gap.avi loses the face.
-    table = pyopenface.analyze(samples / name, models=models, model="clnf", au=None, threads=1)
-    landmarks = np.stack(
-        [table[[f"{axis}_{i}" for i in range(68)]].to_numpy() for axis in "xy"], axis=2
-    ).astype(np.float32)
     folder = "feature_extraction_clnf" if kind == "dynamic" else "feature_extraction_au_static"
     wanted = golden_cells(golden / "csv" / folder / f"{Path(name).stem}.csv.gz")
     analyser = FaceAnalyser(models / f"AU_predictors/main_{kind}_svms.txt")
     for _ in range(2):
+        detector = pyopenface.LandmarkDetector("clnf", models)
         source = samples / name
         images = map(cv2.imread, map(str, sorted(source.iterdir()))) if source.is_dir() else frames_of(source)
-        for image, points, success in zip(images, landmarks, table["success"], strict=True):
-            analyser.update(image, points, bool(success))
+        for image in images:
+            analyser.update(image, detector.update(image))
         assert printed(analyser) == wanted
         analyser.reset()
 
@@ -414,6 +411,27 @@ def test_static_predictors_need_no_calibration(small_static: SmallModel, scene: 
     np.testing.assert_array_equal(presence, wanted_presence)
     single = FaceAnalyser(small_static.main_file).analyse_image(scene.images[4], scene.landmarks[4])
     np.testing.assert_array_equal(single.au_intensity, np.clip(online[faces.index(4)], 0, 5))
+
+
+def test_a_detected_face_stands_for_its_landmarks(small: SmallModel, scene: Scene) -> None:
+    columns = tuple(f"{axis}_{i}" for axis in "xy" for i in range(68))
+
+    def face(number: int, accepted: bool = True) -> pyopenface.Face:
+        return pyopenface.Face(scene.landmarks[number].T.ravel().astype(float), columns, accepted)
+
+    by_points, by_faces = FaceAnalyser(small.main_file), FaceAnalyser(small.main_file)
+    feed(by_points, scene, [0, N, 2, N])
+    by_faces.update(scene.images[0], face(0))
+    by_faces.update(scene.images[1], face(1, accepted=False))
+    by_faces.update(scene.images[2], face(2))
+    by_faces.update(scene.images[3], face(3), success=False)
+    assert by_faces.state() == by_points.state()
+    np.testing.assert_array_equal(
+        by_faces.align(scene.images[0], face(0)), by_points.align(scene.images[0], scene.landmarks[0])
+    )
+    assert not by_faces.align(scene.images[0], face(0, accepted=False)).any()
+    with pytest.raises(pyopenface.InputError, match=r"shape \(68, 2\)"):
+        by_faces.update(scene.images[0], pyopenface.Face(np.zeros(0), ()))
 
 
 def test_dynamic_predictors_refuse_single_images(small: SmallModel, scene: Scene) -> None:
