@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
+import pyopenface
 from pyopenface import _core, cli
 from pyopenface.compat.arguments import OUTPUTS, Input, parse
 from pyopenface.compat.outputs import Destination
@@ -452,6 +453,35 @@ def test_aligned_faces_take_format_size_and_grey_and_leave_out_bad_ones(
     assert sorted(path.name for path in (tmp_path / "good" / "gap_aligned").iterdir()) == names[:2]
 
 
+def test_a_first_detection_that_is_rejected_is_a_success_without_action_units(
+    command: Command, short_clip: Path, models: Path, tmp_path: Path
+) -> None:
+    # The lower half of the face is hidden: the detector finds it, the validator rejects the fit.
+    (tmp_path / "half").mkdir()
+    hidden = cv2.imread(str(short_clip / "001.png"))
+    hidden[260:] = 0
+    for number in (1, 2):
+        cv2.imwrite(str(tmp_path / "half" / f"{number}.png"), hidden)
+    assert command("FeatureExtraction", "-fdir", "half", "-nobadaligned", "-q") == 0
+    out = tmp_path / "processed"
+    header, *lines = _lines(out / "half.csv")
+    rows = [dict(zip(header, line, strict=True)) for line in lines]
+    assert [(row["success"], float(row["confidence"]) < 0.725) for row in rows] == [("1", True), ("0", True)]
+    assert {row[name] for row in rows for name in row if name.startswith("AU")} == {"0.00"}
+    assert rows[0]["gaze_0_z"] != "0.000000"
+    assert rows[1]["gaze_0_z"] == "0.000000"
+    success, fhog = read_hog(out / "half.hog")
+    assert success.tolist() == [True, False]
+    assert not fhog.any()
+    (aligned,) = (out / "half_aligned").iterdir()
+    assert aligned.name == "frame_det_00_000001.bmp"
+    assert not cv2.imread(str(aligned)).any()
+
+    face = pyopenface.LandmarkDetector("clnf", models).update(hidden)
+    assert (face.success, face.accepted) == (True, False)
+    assert not pyopenface.FaceAnalyser(models).update(hidden, face).fhog.any()
+
+
 def test_pictures_have_files_of_their_own(command: Command, samples: Path, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "empty.png"), np.zeros((200, 200, 3), np.uint8))
     line = ["-f", samples / "sample1.jpg", "-f", "empty.png", "-fx", "700", "-q", "-g"]
@@ -469,6 +499,26 @@ def test_pictures_have_files_of_their_own(command: Command, samples: Path, tmp_p
     assert "Camera parameters:182.292,182.292,100,100" in (out / "empty_of_details.txt").read_text()
     assert "Output csv" not in (out / "empty_of_details.txt").read_text()
     assert "Output image:empty.jpg\n" in (out / "empty_of_details.txt").read_text()
+
+
+def test_rejected_faces_of_pictures_are_described_all_the_same(
+    command: Command, samples: Path, tmp_path: Path
+) -> None:
+    line = ["-f", samples / "sample2.jpg", "-aus", "-hogalign", "-simalign", "-q"]
+    assert command("FaceLandmarkImg", *line) == 0
+    assert command("FaceLandmarkImg", *line, "-nobadaligned", "-out_dir", "good") == 0
+    success, fhog = read_hog(tmp_path / "processed" / "sample2.hog")
+    assert sorted(success) == [False, False, True]
+    assert fhog.any(axis=(1, 2, 3)).all()
+    names = [f"face_det_{number:06d}.bmp" for number in range(3)]
+    faces = tmp_path / "processed" / "sample2_aligned"
+    assert sorted(path.name for path in faces.iterdir()) == names
+    assert all(cv2.imread(str(faces / name)).any() for name in names)
+    good = [path.name for path in (tmp_path / "good" / "sample2_aligned").iterdir()]
+    assert good == [names[number] for number in np.flatnonzero(success)]
+    # No post-processing: a rejected face has the action units of its landmarks.
+    rows = np.array([row[2:] for row in _lines(tmp_path / "processed" / "sample2.csv")[1:]], float)
+    assert rows[:, :17].any(axis=1).all()
 
 
 def test_boxes_from_files(
