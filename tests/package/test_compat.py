@@ -347,6 +347,19 @@ def test_how_faces_are_written_changes_no_number(
         assert (tmp_path / "processed" / name).read_bytes() == (all_outputs / name).read_bytes()
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_no_file_depends_on_the_number_of_threads(
+    threads: int, all_outputs: Path, command: Command, short_clip: Path, tmp_path: Path
+) -> None:
+    assert command("FeatureExtraction", "-fdir", short_clip, "-q", "--threads", threads) == 0
+    out = tmp_path / "processed"
+    # But for the frame rate that is drawn on the overlay.
+    files = [path for path in out.rglob("*") if path.is_file() and path.suffix != ".avi"]
+    assert len(files) == 3 + 12
+    for path in files:
+        assert path.read_bytes() == (all_outputs / path.relative_to(out)).read_bytes(), path.name
+
+
 def test_static_predictors_change_the_action_units_only(
     all_outputs: Path, command: Command, short_clip: Path, tmp_path: Path
 ) -> None:
