@@ -112,6 +112,23 @@ def test_programs_write_the_references_files(
     assert seen == len(list(reference.glob("*.csv.gz"))) - (reference / f"{LONG}.csv.gz").exists()
 
 
+def test_inputs_of_one_line_leave_nothing_behind_for_the_next(
+    models: Path, golden: Path, samples: Path, tmp_path: Path
+) -> None:
+    # gap.avi loses the face twice.
+    inputs = ["-f", "gap.avi", "-f", "changeLighting.wmv", "-fdir", "image_sequence", "-f", "gap.avi"]
+    names = [word for name in ("first", "light.csv", "pictures.x", "last") for word in ("-of", name)]
+    groups = ["-2Dfp", "-3Dfp", "-pdmparams", "-pose", "-aus", "-gaze"]
+    line = ["-root", str(samples), *inputs, *names, "-out_dir", str(tmp_path), *groups, "-q"]
+    model = ["-mloc", "model/main_clnf_general.txt", "--models", str(models)]
+    assert cli.main(["FeatureExtraction", *model, *line]) == 0
+    for ours, theirs in {
+        "first": "gap", "light": "changeLighting", "pictures": "image_sequence", "last": "gap",
+    }.items():  # fmt: skip
+        expected = gzip.decompress((golden / "csv" / CLNF / f"{theirs}.csv.gz").read_bytes())
+        assert (tmp_path / f"{ours}.csv").read_bytes() == expected, ours
+
+
 @pytest.mark.parametrize("clip", CLIPS, ids=str)
 def test_every_cell_is_the_references(
     clip: Clip,
