@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import gzip
+import re
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,9 @@ import pytest
 
 import pyopenface
 
-NOTEBOOK = Path(__file__).resolve().parents[2] / "examples" / "tutorial.ipynb"
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOK = ROOT / "examples" / "tutorial.ipynb"
+STEPS = ["set-up", "download", "cut", "run", "convert", "load", "clean", "threshold", "plot", "correlate"]
 
 
 def read_notebook() -> Any:
@@ -96,3 +101,63 @@ def test_the_annotated_video_is_shown_and_the_tables_are_exported(executed: tupl
     assert {"frame", "face_id", "timestamp", "confidence", "success", "AU12_r"} <= set(table.columns)
     assert table["timestamp"].min() >= 2
     assert len((folder / "smiles.csv").read_text().splitlines()) > 300
+
+
+# --- the page that lays old and new side by side -----------------------------------------------------------
+
+
+def old_way() -> dict[str, list[str]]:
+    """The lines of code of every step of the old way, as the page lists them."""
+    page = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    steps: dict[str, list[str]] = {}
+    for block in re.findall(r"```(?:sh|python)\n(.*?)```", page.split("## The old way")[1], re.DOTALL):
+        for line in block.splitlines():
+            if line.startswith("# "):
+                steps[line[2:]] = []
+            else:
+                list(steps.values())[-1].append(line)
+    return steps
+
+
+def table_of_steps() -> dict[str, list[str]]:
+    """The rows of the table of steps: lines and minutes before, lines and seconds now."""
+    page = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    rows = [line.strip("|").split("|") for line in page.splitlines() if line.startswith("| ")]
+    cells = [[cell.strip() for cell in row] for row in rows]
+    return {row[0]: row[1:] for row in cells if len(row) == 5}
+
+
+def test_every_step_has_a_row_with_its_lines_and_time() -> None:
+    table, old = table_of_steps(), old_way()
+    assert set(STEPS) <= set(table)
+    for step, lines in old.items():
+        assert table[step][0] == str(len(lines)), step
+        assert all(table[step]), step
+    after = sum(len(lines) for step, lines in old.items() if step != "set-up")
+    assert table["**everything after set-up**"][0] == f"**{after}**"
+    ours = [
+        row[2].split()[0] for step, row in table.items() if step not in ("step", "set-up") and "*" not in step
+    ]
+    assert table["**everything after set-up**"][2] == f"**{sum(map(int, ours))}**"
+
+
+def test_the_old_way_is_no_straw_man(golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it does in Python runs on a CSV of OpenFace, and gives the same correlations."""
+    plt = pytest.importorskip("matplotlib.pyplot")
+    (tmp_path / "processed").mkdir()
+    source = golden / "csv/vid_multi_clnf_aus/multi_face_h264.csv.gz"
+    with gzip.open(source) as packed, (tmp_path / "processed/part.csv").open("wb") as plain:
+        shutil.copyfileobj(packed, plain)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    steps = {step: "\n".join(lines) for step, lines in old_way().items()}
+    for step in ("import", "load", "clean", "threshold", "plot"):
+        exec(steps[step], names)
+    pivot, last = steps["correlate"].splitlines()
+    exec(pivot, names)
+    theirs = eval(last, names)
+    plt.close("all")
+    df = pyopenface.read_openface_csv(tmp_path / "processed/part.csv")
+    clean = df[df["confidence"] > 0.8].openface.wide("AU12_r")
+    ours = pyopenface.synchrony.correlation_matrix(clean)
+    assert abs(ours.to_numpy() - theirs.to_numpy()).max() < 1e-12
