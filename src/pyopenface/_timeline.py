@@ -84,9 +84,11 @@ def _evenly_thinned(frames: Ints) -> bool:
 
 
 def wrapped(angles: Floats) -> Floats:
-    """Angles in (-pi, pi]."""
+    """Angles in (-pi, pi]; those that are there already keep their last bit."""
     turned: Floats = np.pi - (np.pi - angles) % (2 * np.pi)
-    return turned
+    inside = (angles > -np.pi) & (angles <= np.pi)
+    kept: Floats = np.where(inside, angles, turned)
+    return kept
 
 
 def runs(steps: Ints) -> Iterator[slice]:

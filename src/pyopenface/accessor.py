@@ -8,9 +8,10 @@ method returns a new one, with the same ``attrs``.
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pyopenface import _timeline as timeline
+from pyopenface._options import real_number, whole_number
 from pyopenface._timeline import Floats, Ints
 from pyopenface.columns import Column, find
 from pyopenface.errors import InputError
@@ -35,6 +37,19 @@ _INTERPOLATED = "interpolated"
 def _choice(name: str, value: str, allowed: Sequence[str]) -> None:
     if value not in allowed:
         raise InputError(f"{name}: must be one of {', '.join(map(repr, allowed))}, not {value!r}")
+
+
+def _gap(max_gap: Any) -> float:
+    """Check the length of a gap; infinity bridges all of them."""
+    return math.inf if max_gap == math.inf else real_number("max_gap", max_gap, "seconds, 0 or more")
+
+
+def _share(threshold: Any) -> float:
+    """Check a threshold of the confidence."""
+    expected = "a number between 0 and 1"
+    if (share := real_number("threshold", threshold, expected)) > 1:
+        raise InputError(f"threshold={threshold!r}: expected {expected}")
+    return share
 
 
 def _replaced(frame: pd.DataFrame, names: Sequence[str], cells: Floats) -> pd.DataFrame:
@@ -108,7 +123,7 @@ class OpenFaceAccessor:
     def _require(self, names: Sequence[str]) -> list[str]:
         for name in names:
             if name not in self._df.columns:
-                near = difflib.get_close_matches(name, [str(c) for c in self._df.columns], 3)
+                near = difflib.get_close_matches(str(name), [str(c) for c in self._df.columns], 3)
                 hint = f"; did you mean {', '.join(near)}?" if near else ""
                 raise InputError(f"the table has no column {name!r}{hint}")
         return list(names)
@@ -182,9 +197,9 @@ class OpenFaceAccessor:
             if len(faces) != 1:
                 raise InputError(f"face_id: say which; the faces are {', '.join(map(repr, faces))}")
             face_id = faces[0]
-        rows = np.flatnonzero(ids == face_id)
-        if len(rows) == 0:
+        if face_id not in faces:
             raise InputError(f"face_id: there is no face {face_id!r}; the faces are {faces}")
+        rows = np.flatnonzero(ids == face_id)
         if "frame" in self._df.columns:
             rows = rows[np.argsort(self._frames()[rows], kind="stable")]
         return rows
@@ -279,8 +294,7 @@ class OpenFaceAccessor:
         >>> len(df.openface.confident(0.8))
         1
         """
-        if not 0 <= threshold <= 1:
-            raise InputError(f"threshold: must be between 0 and 1, not {threshold}")
+        threshold = _share(threshold)
         self._require(["confidence"])
         return self._like(self._df[self._df["confidence"] >= threshold].copy())
 
@@ -310,6 +324,7 @@ class OpenFaceAccessor:
         _choice("missing", missing, ("nan", "drop", "keep"))
         failed = self._failed()
         if threshold is not None:
+            threshold = _share(threshold)
             self._require(["confidence"])
             failed |= self._df["confidence"].to_numpy() < threshold
         result = self._df.copy()
@@ -547,6 +562,8 @@ class OpenFaceAccessor:
         >>> df.openface.wide("AU12_r")[1].tolist()
         [nan, 3.0, nan, nan]
         """
+        if not isinstance(column, str):
+            raise InputError(f"column={column!r}: expected the name of one column")
         self._require([column])
         grid, times, seconds = self._grid()
         if clock is None:
@@ -598,7 +615,7 @@ class OpenFaceAccessor:
         if columns is None:
             front = ["confidence"] if confidence and "confidence" in self._df.columns else []
             return front + [c.name for c in self._measured() if not c.name.endswith("_c")]
-        names = self._require([columns] if isinstance(columns, str) else columns)
+        names = self._require([columns] if isinstance(columns, str) else list(dict.fromkeys(columns)))
         for name in names:
             if not pd.api.types.is_numeric_dtype(self._df[name].dtype):
                 raise InputError(f"columns: {name!r} has no numbers")
@@ -644,10 +661,9 @@ class OpenFaceAccessor:
         [0.0, 0.5, 1.0, 1.5, 2.0]
         """
         _choice("method", method, ("linear", "nearest", "mean"))
-        if not (np.isfinite(fps) and fps > 0):
-            raise InputError(f"fps: must be positive, not {fps}")
-        if max_gap is not None and not max_gap >= 0:
-            raise InputError(f"max_gap: must not be negative, not {max_gap}")
+        fps = real_number("fps", fps, "rows per second, more than 0", above=True)
+        if max_gap is not None:
+            max_gap = _gap(max_gap)
         grid, times = self._seconds()
         parts = [self._resampled(face, fps, method, max_gap, grid, times) for face in self.faces]
         result = self._joined(parts)
@@ -743,8 +759,9 @@ class OpenFaceAccessor:
         [1.5, 1.0, 1.5]
         """
         _choice("method", method, ("mean", "median", "savgol"))
-        if window < 1 or window % 2 == 0:
-            raise InputError(f"window: must be an odd number of frames, not {window}")
+        window = whole_number("window", window)
+        if window % 2 == 0:
+            raise InputError(f"window={window}: expected an odd number of frames")
         names = self._continuous(columns)
         grid = self._grid()[0]
         cells = self._df[names].to_numpy(dtype=np.float64, copy=True)
@@ -789,8 +806,7 @@ class OpenFaceAccessor:
         >>> df.openface.interpolate(max_gap=3)[["frame", "AU12_r", "interpolated"]].values.tolist()
         [[1, 1.0, False], [2, 2.0, True], [3, 3.0, True], [4, 4.0, False]]
         """
-        if not max_gap >= 0:
-            raise InputError(f"max_gap: must not be negative, not {max_gap}")
+        max_gap = _gap(max_gap)
         grid, times, _ = self._grid()
         names = self._continuous(columns)
         if columns is None:
@@ -874,6 +890,8 @@ class OpenFaceAccessor:
         >>> df.openface.blinks()["peak"].tolist()
         [2.0]
         """
+        threshold = real_number("threshold", threshold, "an intensity, 0 or more")
+        max_duration = real_number("max_duration", max_duration, "seconds, 0 or more")
         self._require(["AU45_r"])
         grid, times = self._seconds()
         closure = self._df["AU45_r"].to_numpy(dtype=np.float64)
@@ -988,7 +1006,12 @@ class OpenFaceAccessor:
         >>> df.openface.rename_faces({0: "Ann", 1: "Ben"}).openface.faces
         ['Ann', 'Ben']
         """
+        if not isinstance(names, Mapping):
+            raise InputError(f"names={names!r}: expected new ids by old ones, such as {{0: 'Ann'}}")
         self._known(*names)
+        odd = [name for name in names.values() if not isinstance(name, str | int | np.integer)]
+        if odd:
+            raise InputError(f"names: {odd[0]!r} is neither a name nor a number")
         new = [names.get(face, face) for face in self.faces]
         twice = next((name for name in new if new.count(name) > 1), None)
         if twice is not None:
@@ -1030,8 +1053,9 @@ class OpenFaceAccessor:
         [0]
         """
         _choice("on_conflict", on_conflict, ("error", "confident"))
-        if len(faces) == 0:
-            raise InputError("faces: name at least one")
+        if isinstance(faces, str) or not isinstance(faces, Iterable) or len(list(faces)) == 0:
+            raise InputError(f"faces={faces!r}: expected a list of at least one face")
+        faces = list(faces)
         self._known(*faces)
         into = faces[0] if into is None else into
         if into in self.faces and into not in faces:
@@ -1084,6 +1108,7 @@ class OpenFaceAccessor:
         [0, 1, 1]
         """
         self._known(face_id)
+        at_frame = whole_number("at_frame", at_frame, least=0)
         if new_id is None:
             new_id = 1 + max((face for face in self.faces if not isinstance(face, str)), default=-1)
         if new_id in self.faces:
@@ -1122,6 +1147,7 @@ class OpenFaceAccessor:
         [0, 1, 1, 0]
         """
         self._known(first, second)
+        from_frame = whole_number("from_frame", from_frame, least=0)
         other = {first: second, second: first}
         rows = zip(self._ids().tolist(), self._frames() >= from_frame, strict=True)
         return self._with_ids([other.get(face, face) if later else face for face, later in rows])

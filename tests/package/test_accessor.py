@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -526,6 +527,43 @@ def test_tables_without_rows() -> None:
     assert len(df.openface.wide("AU12_r")) == 0 and len(df.openface.resample(10)) == 0
     assert len(df.openface.smooth(3)) == 0 and len(df.openface.interpolate(1)) == 0
     assert len(df.openface.action_units("tidy")) == 0 and len(df.openface.blinks()) == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "named"),
+    [
+        ("confident", ("high",), "threshold='high'"),
+        ("confident", (1.5,), "threshold=1.5"),
+        ("missing", ("nan", "low"), "threshold='low'"),
+        ("resample", ("fast",), "fps='fast'"),
+        ("resample", (10, "mean", "long"), "max_gap='long'"),
+        ("smooth", ("wide",), "window='wide'"),
+        ("smooth", (2.5,), "window=2.5"),
+        ("interpolate", (None,), "max_gap=None"),
+        ("blinks", ("closed",), "threshold='closed'"),
+        ("wide", (["AU12_r"],), "column=['AU12_r']"),
+        ("face", ([0, 1],), "no face [0, 1]"),
+        ("rename_faces", (["Ann"],), "names=['Ann']"),
+        ("rename_faces", ({0: None},), "None is neither"),
+        ("merge_faces", (0,), "faces=0"),
+        ("split_face", (0, "late"), "at_frame='late'"),
+        ("swap_faces", (0, 1, "late"), "from_frame='late'"),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_named(method: str, arguments: tuple[Any, ...], named: str) -> None:
+    df = two_faces().assign(AU45_r=0.0)
+    names = ("missing", "threshold") if method == "missing" else ("fps", "method", "max_gap")
+    with pytest.raises(InputError, match=re.escape(named)):
+        if method in ("missing", "resample"):
+            getattr(df.openface, method)(**dict(zip(names, arguments, strict=False)))
+        else:
+            getattr(df.openface, method)(*arguments)
+
+
+def test_smoothing_nothing_changes_nothing(gap: pd.DataFrame) -> None:
+    assert gap.openface.smooth(1).equals(gap)
+    twice = gap.openface.smooth(3.0, columns=["AU12_r", "AU12_r"])  # type: ignore[arg-type]
+    assert list(twice.columns) == list(gap.columns)
 
 
 # --- identities ------------------------------------------------------------------------------------------
