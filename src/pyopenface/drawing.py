@@ -7,6 +7,7 @@ the bars of the action units are added here. Colours are B, G, R.
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -458,6 +459,16 @@ def _text(image: Image, text: str, at: tuple[int, int], scale: float, colour: tu
     cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thick, cv2.LINE_AA)
 
 
+def _writable(text: str) -> str:
+    """The text in letters that OpenCV can write: all since version 5, before only ASCII."""
+    import cv2
+
+    if int(cv2.__version__.split(".")[0]) >= 5:
+        return text
+    letters = (letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    return "".join(letters).encode("ascii", "replace").decode()
+
+
 def _draw_label(image: Image, marks: FaceMarks, camera: Camera) -> None:
     area = _face_area(marks, camera)
     if area is None:
@@ -465,7 +476,7 @@ def _draw_label(image: Image, marks: FaceMarks, camera: Camera) -> None:
     import cv2
 
     x0, y0, x1, y1 = area
-    text = f"{marks.label}  {marks.confidence:.2f}".encode("ascii", "replace").decode()
+    text = _writable(f"{marks.label}  {marks.confidence:.2f}")
     # As large as the picture suggests, but not much wider than the face, and always legible.
     wanted = 0.6 * image.shape[1] / 640.0
     width = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, wanted, max(1, round(2 * wanted)))[0][0]

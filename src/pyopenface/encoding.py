@@ -30,6 +30,8 @@ logger = logging.getLogger("pyopenface")
 #: Ticks per second of the video's clock.
 CLOCK = 90_000
 _AAC_FRAME = 1024
+#: What x264 accepts, in pixels.
+_LONGEST_SIDE = 16_384
 _SUFFIXES = (".mp4", ".m4v", ".mov")
 
 
@@ -141,6 +143,10 @@ class Mp4Writer:
 
     def _begin(self, image: Image) -> None:
         height, width = image.shape[:2]
+        if max(height, width) > _LONGEST_SIDE:
+            raise InputError(
+                f"pictures of {width} x {height} pixels: H.264 holds at most {_LONGEST_SIDE} to a side"
+            )
         self._size = (width, height)
         rate = Fraction(self._fps).limit_denominator(100_000)
         options = {"crf": str(self._quality), "preset": "veryfast"}

@@ -253,6 +253,19 @@ def test_a_label_is_not_much_wider_than_its_face_and_stays_in_the_picture() -> N
         assert 50 < columns.max() - columns.min() < 130 and columns.max() < 2000 - 1
 
 
+def test_names_are_written_in_their_own_letters() -> None:
+    """OpenCV before version 5 writes ASCII only: accents are left off."""
+
+    def drawn(name: str) -> np.ndarray:
+        image = np.zeros((200, 640, 3), np.uint8)
+        marks = FaceMarks(landmarks=np.full((68, 2), 100.0), label=name)
+        draw_marks(image, marks, default_camera(640, 200), drawing.Layers(landmarks=False))
+        return image
+
+    old = int(cv2.__version__.split(".")[0]) < 5
+    assert np.array_equal(drawn("André"), drawn("Andre")) == old
+
+
 @pytest.mark.parametrize("bad", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), None])
 def test_what_is_no_picture_is_refused(bad: Any) -> None:
     with pytest.raises(InputError, match="image: expected a uint8 array"):
@@ -572,6 +585,13 @@ def test_a_table_of_another_video_is_refused(
 def test_options_out_of_range_are_named(options: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message):
         annotate(labelled(2), empty_table(), tmp_path / "out.mp4", fps=5, **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_pictures_that_h264_cannot_hold_are_refused(tmp_path: Path) -> None:
+    wide = np.zeros((1, 20, 20_000, 3), np.uint8)
+    with pytest.raises(InputError, match=r"20000 x 20 pixels: H\.264 holds at most 16384"):
+        annotate(wide, empty_table(), tmp_path / "out.mp4", fps=5)
     assert not list(tmp_path.iterdir())
 
 
