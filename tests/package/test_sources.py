@@ -98,6 +98,21 @@ def test_a_video_of_varying_rate_gets_the_container_s_times(tmp_path: Path) -> N
         assert [frame.timestamp for frame in source] == [n * (1 / fps) for n in range(8)]
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".ts"])
+@pytest.mark.parametrize("slow_first", [True, False])
+def test_the_first_frames_of_a_varying_video_have_the_container_s_times(
+    suffix: str, slow_first: bool, tmp_path: Path
+) -> None:
+    """Containers that announce the mean rate would let counted times run ahead of the stored ones."""
+    steps = [100] * 20 + [40] * 20 if slow_first else [40] * 20 + [100] * 20
+    times = [0, *np.cumsum(steps).tolist()]
+    video = write_video(tmp_path / f"varying{suffix}", labelled(41), times=times)
+    with open_source(video) as source:
+        assert [frame.timestamp for frame in source] == pytest.approx([t / 1000 for t in times], abs=1e-6)
+    with open_source(video, end=0.3) as part:
+        assert [frame.timestamp for frame in part] == pytest.approx([t / 1000 for t in times if t < 300])
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
 @pytest.mark.parametrize("rule", ["auto", "container", "openface"])
 def test_frames_coded_out_of_order_keep_number_and_time(suffix: str, rule: str, tmp_path: Path) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Generator
+from functools import cached_property
 from pathlib import Path
 from typing import cast
+
+import numpy as np
 
 from pyopenface.errors import InputError, SourceError
 from pyopenface.sources.base import Image, RawFrame, Selection, Source
@@ -25,6 +28,8 @@ DEFAULT_FPS = 30.0
 TIME_RULES = ("auto", "openface", "container")
 #: How many frame periods the container's clock may differ from (n - 1) / fps before it is trusted instead.
 CLOCK_TOLERANCE = 1.5
+#: How many frames decide whether the rate varies: three minutes.
+PACKETS = 5400
 
 
 class VideoSource(Source):
@@ -38,8 +43,9 @@ class VideoSource(Source):
         Which frames to yield.
     timestamps
         ``"openface"``: (number - 1) / fps, OpenFace's rule. ``"container"``: the time stored with the frame.
-        ``"auto"``: OpenFace's rule as long as the stored times agree with it within 1.5 frames, the stored
-        times from there on, which is the case in videos of varying rate (phones, screen recordings).
+        ``"auto"``: OpenFace's rule if the stored times agree with it within 1.5 frames, else the stored
+        times, which is the case in videos of varying rate (phones, screen recordings). The first minutes
+        decide; if the rate begins to vary later, the stored times count from there on.
     shift
         Seconds that lie before the first frame of the file, if the file is a section of something longer.
 
@@ -76,6 +82,10 @@ class VideoSource(Source):
         """Number of frames of the whole input, as far as it is known before reading."""
         return None if self._announced is None else self._announced + self._skipped
 
+    @cached_property
+    def _rate_varies(self) -> bool:
+        return _rate_varies(cast(Path, self.path), self.fps)
+
     def close(self) -> None:
         """Close the file if no iteration has begun; an iteration closes the file itself."""
         if self._capture is not None:
@@ -85,7 +95,8 @@ class VideoSource(Source):
     def _raw(self) -> Generator[RawFrame, None, None]:
         capture = self._capture or _Capture(cast(Path, self.path))
         self._capture = None
-        clock = _Clock(self.fps, self.timestamps)
+        rule = "container" if self.timestamps == "auto" and self._rate_varies else self.timestamps
+        clock = _Clock(self.fps, rule)
         count, began, reached = 0, capture.stored_time(), 0.0
         try:
             while capture.grab():
@@ -108,6 +119,27 @@ class VideoSource(Source):
             logger.warning(
                 "%s breaks off after %d frames; its container announces %d", self.path, decoded, announced
             )
+
+
+def _rate_varies(path: Path, fps: float) -> bool:
+    """Whether stored times of the first minutes leave those that are counted; packets are read, not decoded.
+
+    It has to be known before the first frame: the rate that mp4 files announce is the mean of a varying one,
+    so that counted times can run ahead of the stored ones, and time can't go back.
+    """
+    import cv2
+
+    with quiet_opencv(), name_for_opencv(path) as name:
+        packets = cv2.VideoCapture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_FORMAT, -1])
+    stored: list[float] = []
+    while len(stored) < PACKETS and packets.grab():
+        stored.append(float(packets.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0)
+    packets.release()
+    times = np.sort(stored)  # packets come in the order of decoding
+    if len(times) < 2 or times[1] <= 0:  # containers without times of their own
+        return False
+    counted = np.arange(len(times)) / fps
+    return bool(np.abs(times - times[0] - counted).max() > CLOCK_TOLERANCE / fps)
 
 
 class _DecodingEndedError(Exception):
@@ -187,6 +219,8 @@ class _Clock:
                 self._last = counted
                 return counted
             self._rule = "container"
-        # A frame without a stored time of its own follows its predecessor by one period.
-        self._last = elapsed if elapsed > self._last and not missing else self._last + self._period
+        if missing:
+            self._last += self._period
+        else:  # a stored time that repeats, or that counting ran ahead of: wait until it goes on
+            self._last = max(elapsed, self._last + self._period / 16)
         return self._last
