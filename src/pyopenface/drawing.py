@@ -186,8 +186,12 @@ class FaceTable:
                 setattr(marks, group, values[row])
         marks.confidence = self._number("confidence", row, 1.0)
         marks.label = self._label(row)
-        marks.intensities = {name[:-2]: self._number(name, row, 0.0) for name in self._intensities}
-        marks.presences = {name[:-2]: self._number(name, row, 0.0) > 0.5 for name in self._presences}
+        for name in self._intensities:
+            if math.isfinite(self._values[name][row]):
+                marks.intensities[name[:-2]] = float(self._values[name][row])
+        for name in self._presences:
+            if math.isfinite(self._values[name][row]):
+                marks.presences[name[:-2]] = bool(self._values[name][row] > 0.5)
         return marks
 
     def _number(self, name: str, row: int, default: float) -> float:

@@ -76,7 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     def work(number: int, threads: int | None, hook: Any) -> None:
         source, output = arguments.inputs[number], outputs[number]
-        if arguments.resume and output.exists():
+        finished = output.exists() and (not arguments.video or Path(arguments.video).exists())
+        if arguments.resume and finished:
             print(f"{source}: {output} is there, left out", file=sys.stderr)
             return
         _extract(arguments, source, output, arguments.threads or threads, hook)

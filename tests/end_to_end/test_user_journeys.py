@@ -128,6 +128,22 @@ def test_the_annotated_video_of_extract_shows_the_part_that_was_analysed(
     assert shown == len(pyopenface.read_openface_csv(tmp_path / "part.csv"))
 
 
+def test_resume_makes_a_video_that_is_missing(models: Path, samples: Path, tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    line = [
+        "extract", str(samples / "default.wmv"), "-o", str(tmp_path / "a.csv"), "--model", "clnf",
+        "--models", str(models), "--end", "0.2", "--quiet", "--resume",
+    ]  # fmt: skip
+    assert main(line) == 0
+    rows = (tmp_path / "a.csv").read_bytes()
+    assert main([*line, "--video", str(tmp_path / "a.mp4")]) == 0
+    assert (tmp_path / "a.csv").read_bytes() == rows and (tmp_path / "a.mp4").exists()
+    written = (tmp_path / "a.mp4").stat().st_mtime_ns
+    assert main([*line, "--video", str(tmp_path / "a.mp4")]) == 0
+    assert (tmp_path / "a.mp4").stat().st_mtime_ns == written
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.mp4"]
+
+
 def test_the_annotated_video_of_pictures_shows_each_with_its_own_faces(
     models: Path, samples: Path, tmp_path: Path
 ) -> None:

@@ -23,6 +23,7 @@ import pytest
 from media import av, label_of, labelled, serve, write_video
 
 from pyopenface import Error, InputError, OutputError, drawing
+from pyopenface.accessor import OpenFaceAccessor
 from pyopenface.annotate import OverlayWriter, annotate, draw_face, save_overlay_image, show
 from pyopenface.drawing import FaceMarks, draw_faces, draw_marks
 from pyopenface.sources import default_camera, open_source, read_image
@@ -167,6 +168,19 @@ def test_missing_groups_and_values_are_skipped(table: pd.DataFrame, picture: np.
     assert np.array_equal(draw_face(picture, row | {} if isinstance(row, dict) else row, **only()), picture)
     behind = head(pose_Tz=-500.0)
     assert np.array_equal(draw_face(picture, behind), picture)
+
+
+def test_action_units_that_are_missing_have_no_bars(table: pd.DataFrame, picture: np.ndarray) -> None:
+    units = [name for name in table if name.startswith("AU")]
+    row = table.iloc[0].copy()
+    row[units] = np.nan
+    assert np.array_equal(draw_face(picture, row, **only(action_units=True)), picture)
+    row["AU12_r"] = 3.0
+    some = changed(picture, draw_face(picture, row, **only(action_units=True)))
+    every = changed(picture, draw_face(picture, table.iloc[0], **only(action_units=True)))
+    assert 0 < some.any(axis=1).sum() < 0.2 * every.any(axis=1).sum(), "a panel of one line"
+    untracked = OpenFaceAccessor(table.head(1).assign(success=0, confidence=0.7)).missing("nan")
+    assert np.array_equal(draw_face(picture, untracked.iloc[0]), picture)
 
 
 def test_a_doubtful_face_is_not_drawn(table: pd.DataFrame, picture: np.ndarray) -> None:
