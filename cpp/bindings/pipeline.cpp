@@ -283,7 +283,14 @@ void register_pipeline(py::module_& module) {
         .def_property_readonly("expert_kind",
                                [](const LandmarkModel& m) { return std::string(m.face.experts->kind()); })
         .def_property_readonly("has_eyes", &LandmarkModel::has_eyes)
-        .def("visible_landmarks", &visible_landmarks, py::arg("rx"), py::arg("ry"), py::arg("rz"));
+        .def("visible_landmarks", &visible_landmarks, py::arg("rx"), py::arg("ry"), py::arg("rz"))
+        .def(
+            "prepare_first_fits",
+            [](const LandmarkModel& model, const LandmarkParameters& parameters, bool all_rotations) {
+                const GilReleased released;
+                openface::prepare_first_fits(model, parameters, all_rotations);
+            },
+            py::arg("parameters"), py::arg("all_rotations"));
 
     py::class_<MtcnnDetector, std::shared_ptr<MtcnnDetector>>(module, "MtcnnModel",
                                                               "The weights of the face detector.")

@@ -1,172 +1,32 @@
 """Weights loaded once, and the run of a pipeline over a source: frames in, rows of numbers out.
 
 Everything that analyses faces (``analyze``, the live tracker, the command lines) stands on these two:
-`load_models` keeps loaded weights for the life of the process, `Run` drives the engine over a source with one
-or more threads. The rows are the same, bit for bit, whatever the number of threads.
+`load_models` keeps loaded weights for the life of the process (`pyopenface.weights`), `Run` drives the engine
+over a source with one or more threads. The rows are the same, bit for bit, whatever the number of threads.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-import os
-import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from pyopenface import _core, columns
-from pyopenface import models as model_files
-from pyopenface._manifest import sha256_of
-from pyopenface._options import whole_number
+from pyopenface import _core
+from pyopenface._threads import thread_count
 from pyopenface.errors import InputError
 from pyopenface.sources.base import Frame, Source, default_camera
 from pyopenface.sources.read_ahead import ahead, prefetch
+from pyopenface.weights import ActionUnits, Models, load_models
 
-__all__ = ["Models", "Program", "Result", "Run", "load_models", "thread_count"]
+__all__ = ["ActionUnits", "Models", "Program", "Result", "Run", "load_models", "thread_count"]
 
 Program = Literal["single_face", "several_faces", "pictures"]
-ActionUnits = Literal["dynamic", "static"]
 Identity = Literal["slot", "track"]
-PathLike = str | os.PathLike[str]
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Models:
-    """Loaded weights, shared by every run of the process.
-
-    Attributes
-    ----------
-    name : str
-        The landmark model: ``"ceclm"``, ``"clnf"``, ... or the stem of its main file.
-    landmark : LandmarkModel
-        Shape model, patch experts, parts, validator.
-    detector : MtcnnModel
-        The face detector.
-    analyser : FaceAnalyserModel or None
-        The action-unit predictors; None where no action units are wanted.
-    action_units : {"dynamic", "static"} or None
-        Their kind.
-    files : tuple of pathlib.Path
-        The files that were read.
-    """
-
-    name: str
-    landmark: _core.LandmarkModel
-    detector: _core.MtcnnModel
-    analyser: _core.FaceAnalyserModel | None
-    action_units: ActionUnits | None
-    main_file: Path
-    files: tuple[Path, ...]
-
-    def layout(
-        self, kind: columns.Kind = "sequence", groups: Iterable[str] = columns.GROUPS
-    ) -> columns.Layout:
-        """The columns that this model gives; groups that it can't give are left out."""
-        wanted = [g for g in groups if not (g == "aus" and self.analyser is None)]
-        if not self.landmark.has_eyes:
-            wanted = [g for g in wanted if g != "gaze"]
-        return columns.layout(
-            kind,
-            wanted,
-            landmarks=self.landmark.landmark_count,
-            modes=self.landmark.mode_count,
-            **self._units(),
-        )
-
-    def _units(self) -> dict[str, Any]:
-        if self.analyser is None:
-            return {}
-        return {"intensities": self.analyser.intensity_names, "presences": self.analyser.presence_names}
-
-    @cached_property
-    def sha256(self) -> dict[str, str]:
-        """The checksum of every file that was read, by file name."""
-        return {str(path): sha256_of(path) for path in self.files}
-
-
-_loaded: dict[tuple[str, str], Any] = {}
-_loading = threading.Lock()
-
-
-def _forget_lock() -> None:
-    """A forked child has no thread that could still be loading."""
-    global _loading
-    _loading = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_lock)
-
-
-def _once(kind: str, path: Path, load: Callable[[str], T]) -> T:
-    """Load a file's weights, or take those of an earlier call if the file has not changed."""
-    stamp = path.stat()
-    key = (kind, f"{path.resolve()}|{stamp.st_mtime_ns}|{stamp.st_size}")
-    with _loading:
-        if key not in _loaded:
-            _loaded[key] = load(str(path))
-        value: T = _loaded[key]
-        return value
-
-
-def load_models(
-    models: PathLike | None = None,
-    model: PathLike = "auto",
-    action_units: ActionUnits | None = "dynamic",
-) -> Models:
-    """Find and load weights; later calls with the same files are free.
-
-    Parameters
-    ----------
-    models : path, optional
-        A folder with OpenFace's weights; by default the usual places are searched (see
-        `pyopenface.models.find`).
-    model : str or path
-        ``"auto"``, ``"ceclm"``, ``"clnf"``, ``"clm"``, ... or a main file.
-    action_units : {"dynamic", "static"} or None
-        Which predictors to load.
-
-    Returns
-    -------
-    Models
-
-    Raises
-    ------
-    ModelError
-        Weights are missing or damaged; the text names the files and what to do.
-    InputError
-        A name or path is none.
-
-    Examples
-    --------
-    >>> from pyopenface.engine import load_models
-    >>> load_models(model="clnf").name  # doctest: +SKIP
-    'clnf'
-    """
-    for name, path in (("models", models), ("model", model)):
-        if not (isinstance(path, str | os.PathLike) or (path is None and name == "models")):
-            raise InputError(f"{name}={path!r}: expected a name or a path")
-    folder = model_files.find(models)
-    main = folder.main_file(model)
-    listing = folder.face_detector_file()
-    landmark = _once("landmark", main.path, _core.LandmarkModel)
-    detector = _once("detector", listing, _core.MtcnnModel)
-    analyser = None
-    files = list(model_files.required_files(main.path, folder, action_units=False))
-    if action_units is not None:
-        unit_file = folder.action_unit_file(static=action_units == "static")
-        analyser = _once("analyser", unit_file, _core.FaceAnalyserModel)
-        files += [Path(file) for file in analyser.files]
-    return Models(
-        main.name, landmark, detector, analyser, action_units, main.path, tuple(dict.fromkeys(files))
-    )
 
 
 def check_camera(camera: Iterable[float]) -> tuple[float, float, float, float]:
@@ -179,14 +39,6 @@ def check_camera(camera: Iterable[float]) -> tuple[float, float, float, float]:
     if not good:
         raise InputError(f"camera={camera!r}: expected fx, fy, cx, cy in pixels")
     return fx, fy, cx, cy
-
-
-def thread_count(threads: int | None) -> int:
-    """The number of threads to use: the given one, or as many as this process may use, at most 4."""
-    if threads is None:
-        allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return min(4, allowed)
-    return whole_number("threads", threads)
 
 
 @dataclass

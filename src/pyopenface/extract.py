@@ -67,8 +67,22 @@ def register(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; exit code 1 if an input failed."""
-    from pyopenface.batch import each
+    from pyopenface._threads import thread_count
     from pyopenface.errors import InputError
+    from pyopenface.weights import preload
+
+    # Before the import of numpy and OpenCV, which takes as long as loading the weights.
+    if thread_count(arguments.threads) > 1:
+        one_face = arguments.max_faces == 1
+        units = None if arguments.au == "none" else arguments.au
+        preload(
+            arguments.models,
+            arguments.model,
+            units if one_face or arguments.identity == "track" else units and "static",
+            wild=arguments.wild,
+            all_rotations=one_face and arguments.kind != "pictures",
+        )
+    from pyopenface.batch import each
 
     if len(arguments.inputs) > 1 and arguments.video:
         raise InputError("--video goes with one input")

@@ -19,6 +19,7 @@ import pyopenface
 from pyopenface.engine import Run, load_models
 from pyopenface.face import Face
 from pyopenface.sources.base import Frame, default_camera
+from pyopenface.weights import preload
 
 CALLS = 56  # a multiple of every number of threads that is tried
 
@@ -95,6 +96,51 @@ def test_analyses_side_by_side_share_the_weights_and_agree(
         for table in pool.map(analyse, range(10)):
             np.testing.assert_array_equal(table, wanted)
     assert load_models(models, "clnf", None).landmark is load_models(models, "clnf").landmark
+
+
+def test_a_fit_may_begin_while_its_experts_are_being_prepared(
+    models: Path, face_frames: list[np.ndarray]
+) -> None:
+    def landmarks(landmark_model: pyopenface._core.LandmarkModel, prepare: int) -> np.ndarray:
+        parameters = pyopenface._core.LandmarkParameters()
+        tracking = pyopenface._core.FaceTracking(
+            landmark_model, loaded.detector, parameters, 1, "slot", max(1, prepare)
+        )
+        helpers = [
+            threading.Thread(target=landmark_model.prepare_first_fits, args=(parameters, True))
+            for _ in range(prepare)
+        ]
+        for helper in helpers:
+            helper.start()
+        rows = [np.asarray(tracking.track(image, None).landmark_likelihoods) for image in face_frames[:2]]
+        for helper in helpers:
+            helper.join()
+        return np.stack(rows)
+
+    loaded = load_models(models, "clnf")
+    main_file = str(loaded.main_file)
+    alone = landmarks(pyopenface._core.LandmarkModel(main_file), 0)
+    for helpers in (1, 3):
+        np.testing.assert_array_equal(landmarks(pyopenface._core.LandmarkModel(main_file), helpers), alone)
+
+
+def test_weights_that_are_loaded_in_the_background_are_awaited(models: Path) -> None:
+    preload(models, "clm", "static", all_rotations=False)
+    first = load_models(models, "clm", "static")
+    assert first.landmark is load_models(models, "clm", "static").landmark
+    assert first.analyser is not None
+
+
+def test_what_goes_wrong_in_the_background_is_told_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    preload(tmp_path / "nothing")
+    for thread in threading.enumerate():
+        if thread.name == "pyopenface-preload":
+            thread.join()
+    with pytest.raises(pyopenface.ModelError, match="nothing"):
+        load_models(tmp_path / "nothing")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_other_threads_run_while_the_engine_works(models: Path, samples: Path) -> None:

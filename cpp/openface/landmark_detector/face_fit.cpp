@@ -26,7 +26,29 @@ constexpr std::array<std::array<float, 3>, 11> initial_rotations = {{{0.0f, 0.0f
                                                                      {0.0f, -1.22f, 0.698f},
                                                                      {0.0f, 1.22f, -0.698f}}};
 
+// Prepares the experts for a fit that starts with this rotation.
+void prepare_views(const PatchExperts& experts, const std::vector<int>& windows,
+                   const std::array<float, 3>& rotation) {
+    GlobalParameters global;
+    global.rx = rotation[0];
+    global.ry = rotation[1];
+    global.rz = rotation[2];
+    const int scales = int(std::min(windows.size(), experts.scales().size()));
+    for (int scale = scales - 1; scale >= 0; --scale)
+        if (const int window = windows[std::size_t(scale)]; window != 0)
+            experts.prepare(scale, experts.nearest_view(scale, global), window);
+}
+
 }  // namespace
+
+void prepare_first_fits(const LandmarkModel& model, const LandmarkParameters& parameters,
+                        bool all_rotations) {
+    if (parameters.refine_parts)
+        for (const PartModel& part : model.parts)
+            prepare_views(*part.model.experts, part.parameters.windows, initial_rotations.front());
+    for (std::size_t h = all_rotations ? initial_rotations.size() : 1; h-- > 0;)
+        prepare_views(*model.face.experts, parameters.fit.windows, initial_rotations[h]);
+}
 
 FaceState::FaceState(const LandmarkModel& model) : face(*model.face.pdm) {
     for (const PartModel& part : model.parts) parts.emplace_back(*part.model.pdm);

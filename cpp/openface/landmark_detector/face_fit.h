@@ -26,6 +26,11 @@ struct FaceState {
     void reset(const LandmarkModel& model);
 };
 
+// Prepares the experts of the views in which fits from a box start, with one or all rotations, and of the
+// parts. Nothing has to wait for it: a fit prepares what it needs and finds unprepared. It begins with what
+// fits come to last, so that it can run beside the first one.
+void prepare_first_fits(const LandmarkModel& model, const LandmarkParameters& parameters, bool all_rotations);
+
 class FaceFitter {
   public:
     FaceFitter(std::shared_ptr<const LandmarkModel> model, const LandmarkParameters& parameters);

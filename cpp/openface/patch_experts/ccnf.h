@@ -25,6 +25,7 @@ class CcnfExperts final : public PatchExperts {
                                              int landmark_count);
 
     void respond(const ResponseQuery& query, ResponseMaps& maps, PatchScratch& scratch) const override;
+    void prepare(int scale, int view, int window) const override { association(scale, view, window); }
     const char* kind() const override { return "CCNF"; }
 
   private:

@@ -83,6 +83,8 @@ class PatchExperts {
 
     // Fills `maps` for the landmarks that the query's view shows. Thread-safe; all state is in the scratch.
     virtual void respond(const ResponseQuery& query, ResponseMaps& maps, PatchScratch& scratch) const = 0;
+    // Does what the first response of this scale, view and window would have to do before all others.
+    virtual void prepare(int /*scale*/, int /*view*/, int /*window*/) const {}
     // "CCNF", "SVR" or "CEN".
     virtual const char* kind() const = 0;
 

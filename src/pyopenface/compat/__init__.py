@@ -53,6 +53,10 @@ def _run(program: Any, arguments: argparse.Namespace) -> int:
         inputs = _PICTURES if program == "FaceLandmarkImg" else _SEQUENCES
         print(_USAGE.format(program=program, inputs=inputs))
         return 0
+    from pyopenface.compat.weights import begin_loading
+
+    # Before the import of numpy and OpenCV, which takes as long as loading the weights.
+    begin_loading(options)
     from pyopenface.compat.programs import run
 
     run(options)

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pyopenface import models as model_files
 from pyopenface.compat.arguments import Camera, Input, Options
 from pyopenface.compat.outputs import Destination, Overlay, Recorder, column_groups
-from pyopenface.engine import Models, Program, Result, Run, load_models, thread_count
+from pyopenface.compat.weights import wanted_weights
+from pyopenface.engine import Program, Result, Run, load_models, thread_count
 from pyopenface.errors import InputError, SourceError
 from pyopenface.sources.base import Frame, Source, default_camera
 from pyopenface.sources.camera import CameraSource
@@ -59,31 +59,13 @@ def run(options: Options) -> None:
     if not options.inputs:
         camera = "" if options.is_image_program else " or -device N"
         raise InputError(f"{options.program}: no input given: use -f FILE, -fdir FOLDER{camera}")
-    # OpenCV is needed a moment later: its import overlaps with reading the weights.
+    # OpenCV is needed a moment later: its import overlaps with what is left of reading the weights.
     threading.Thread(target=importlib.import_module, args=("cv2",)).start()
     session = _Session(options)
     if options.is_image_program:
         session.run_pictures()
     else:
         session.run_sequences()
-
-
-def _weights(options: Options) -> Models:
-    """Find and load the weights.
-
-    A main file that is there as it was given brings its own folder along; otherwise it is looked for in the
-    folder that ``pyopenface.models`` finds.
-    """
-    analyser = {"-aus", "-hogalign", "-simalign"} & options.outputs
-    units = ("static" if options.static else "dynamic") if analyser else None
-    folder: str | os.PathLike[str] | None = options.models
-    model = options.model or "auto"
-    if folder is None and Path(model).is_file():
-        own = model_files.ModelFolder.recognise(Path(model).absolute().parent)
-        if own is not None and own.locate(model_files.FACE_DETECTOR_FILE):
-            folder = own.path
-            model = str(Path(model).absolute())
-    return load_models(folder, model, units)  # type: ignore[arg-type]
 
 
 def _check_formats(options: Options) -> None:
@@ -118,7 +100,7 @@ class _Session:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        models = _weights(options)
+        models = load_models(*wanted_weights(options))
         _check_formats(options)
         outputs = options.outputs
         self._live = any(item.kind == "camera" for item in options.inputs)
