@@ -6,8 +6,6 @@ source checkout reads it where it lies.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -79,6 +77,8 @@ def load() -> Manifest:
 
 def parse(text: str) -> Manifest:
     """Read a manifest from its JSON text."""
+    import json
+
     data = json.loads(text)
     files = tuple(
         ManifestFile(
@@ -103,6 +103,8 @@ def _remembered_hash(path: Path, _size: int, _modified: int, _inode: int) -> str
 
 
 def _hash(path: Path) -> str:
+    import hashlib
+
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         for block in iter(lambda: stream.read(1 << 20), b""):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-
 from pyopenface import _core
 
 __all__ = ["build_config"]
@@ -26,6 +24,8 @@ def build_config() -> dict[str, str | list[str]]:
     >>> "portable" in pyopenface.build_config()["instruction_sets"]
     True
     """
+    import platform
+
     return {
         "version": _core.__version__,
         "compiler": _core._compiler(),

@@ -7,7 +7,6 @@ writes the dictionary that stands in ``docs/data-dictionary.md``.
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -315,6 +314,8 @@ def describe(name: str) -> Column:
     added = {column.name: column for column, _ in _ADDED}
     column = find(name) or added.get(name.strip())
     if column is None:
+        import difflib
+
         near = difflib.get_close_matches(name.strip(), layout().names + layout("image").names, 3)
         hint = f"; did you mean {', '.join(near)}?" if near else ""
         raise InputError(f"no column is called {name!r}{hint}")

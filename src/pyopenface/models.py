@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -550,6 +549,8 @@ def _recognise_or_fail(folder: str | os.PathLike[str], origin: str) -> ModelFold
 
 
 def _installations() -> list[Path]:
+    import shutil
+
     places = [Path(os.environ[name]) for name in ("OPENFACE_DIR", "OPENFACE_HOME") if os.environ.get(name)]
     program = shutil.which("FeatureExtraction")
     if program:

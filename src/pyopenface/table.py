@@ -14,8 +14,7 @@ import io
 import json
 import os
 import re
-import secrets
-import shutil
+import stat
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -152,14 +151,14 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
             with path.open("wb") as file:
                 yield file
             return
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
         try:
             with temporary.open("xb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
             if path.exists():
-                shutil.copymode(path, temporary)
+                temporary.chmod(stat.S_IMODE(path.stat().st_mode))
             temporary.replace(path)
         except BaseException:
             with contextlib.suppress(OSError):

@@ -591,8 +591,9 @@ def test_at_most_depth_frames_wait() -> None:
 
     consumer = prefetch(open_source(frames()), depth=3)
     next(consumer)
+    next(consumer)
     time.sleep(0.2)
-    assert made == 5, "one consumed, three waiting, one in the hand of the thread"
+    assert made == 6, "two consumed, three waiting, one in the hand of the thread"
     consumer.close()  # type: ignore[attr-defined]
     assert not threads()
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pyopenface.errors import InputError
@@ -25,49 +25,58 @@ _PATIENCE = 2.0
 
 
 class _Channel(Generic[T]):
-    """A bounded queue between two threads that either side can end; nobody polls."""
+    """A bounded queue between two threads that either side can end; nobody polls.
+
+    Waking a thread costs more than handing over an item, so a producer that waits for room is woken when
+    half of the places are free.
+    """
 
     def __init__(self, depth: int) -> None:
-        self._depth = depth
-        self._items: deque[T] = deque()
-        self._change = threading.Condition()
+        self._items: SimpleQueue[tuple[T] | _End] = SimpleQueue()
+        self._room: SimpleQueue[None] = SimpleQueue()
+        self._taken = 0
+        self._batch = (depth + 1) // 2
         self._closed = False
-        self._ended = False
-        self._error: BaseException | None = None
+        self._make_room(depth)
+
+    def _make_room(self, places: int) -> None:
+        for _ in range(places):
+            self._room.put(None)
 
     def put(self, item: T) -> bool:
         """Wait for room and add an item; False if the consumer has stopped."""
-        with self._change:
-            self._change.wait_for(lambda: self._closed or len(self._items) < self._depth)
-            if self._closed:
-                return False
-            self._items.append(item)
-            self._change.notify_all()
-            return True
+        self._room.get()
+        if not self._closed:
+            self._items.put((item,))
+        return not self._closed
 
     def end(self, error: BaseException | None) -> None:
-        with self._change:
-            self._ended, self._error = True, error
-            self._change.notify_all()
+        self._items.put(_End(error))
 
-    def get(self) -> T | None:
+    def get(self) -> tuple[T] | None:
         """Wait for an item; None at the end. An error of the producer is raised after the items before it."""
-        with self._change:
-            self._change.wait_for(lambda: self._items or self._ended)
-            if self._items:
-                item = self._items.popleft()
-                self._change.notify_all()
-                return item
-            if self._error is not None:
-                error, self._error = self._error, None
-                raise error
+        item = self._items.get()
+        if isinstance(item, _End):
+            self._items.put(_End(None))  # for whoever asks again
+            if item.error is not None:
+                raise item.error
             return None
+        self._taken += 1
+        if self._taken == self._batch:
+            self._taken = 0
+            self._make_room(self._batch)
+        return item
 
     def close(self) -> None:
-        with self._change:
-            self._closed = True
-            self._items.clear()
-            self._change.notify_all()
+        self._closed = True
+        self._make_room(1)
+
+
+@dataclass(frozen=True)
+class _End:
+    """Stands behind the last item, with what ended the producer."""
+
+    error: BaseException | None
 
 
 def prefetch(source: Source, depth: int = 4) -> Generator[Frame, None, None]:
@@ -149,7 +158,7 @@ def _consume(items: Iterable[T], channel: _Channel[T]) -> Generator[T, None, Non
     thread.start()
     try:
         while (item := channel.get()) is not None:
-            yield item
+            yield item[0]
     finally:
         channel.close()
         thread.join(_PATIENCE)
