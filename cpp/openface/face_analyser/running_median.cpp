@@ -29,9 +29,8 @@ RunningMedian::RunningMedian(int entries, HistogramRange range)
       medians_(std::size_t(entries)),
       sample_bins_(std::size_t(entries)) {
     const std::size_t count = std::size_t(entries) * std::size_t(range.bins);
-    counts_.reserve(count);
+    counts_ = ZeroedCounts(count);
     ask_for_large_pages(counts_.data(), count * sizeof(std::uint32_t));
-    counts_.resize(count);
 }
 
 double RunningMedian::centre(int bin) const {
@@ -68,8 +67,8 @@ void RunningMedian::add(std::span<const double> descriptor) {
     constexpr std::size_t ahead = 24;  // entries whose counts are on their way from memory
     for (std::size_t i = 0; i < entries; ++i) {
         if (i + ahead < entries)
-            __builtin_prefetch(&counts_[(i + ahead) * bins + std::size_t(sample_bins_[i + ahead])], 1);
-        std::uint32_t* counts = &counts_[i * bins];
+            __builtin_prefetch(counts_.data() + (i + ahead) * bins + std::size_t(sample_bins_[i + ahead]), 1);
+        std::uint32_t* counts = counts_.data() + i * bins;
         const std::int32_t bin = sample_bins_[i];
         ++counts[bin];
         Cursor& cursor = cursors_[i];
@@ -87,18 +86,18 @@ void RunningMedian::add_failed() {
 }
 
 std::span<const std::uint32_t> RunningMedian::histogram(int entry) const {
-    return {&counts_[std::size_t(entry) * std::size_t(range_.bins)], std::size_t(range_.bins)};
+    return {counts_.data() + std::size_t(entry) * std::size_t(range_.bins), std::size_t(range_.bins)};
 }
 
 std::span<std::uint32_t> RunningMedian::histogram(int entry) {
-    return {&counts_[std::size_t(entry) * std::size_t(range_.bins)], std::size_t(range_.bins)};
+    return {counts_.data() + std::size_t(entry) * std::size_t(range_.bins), std::size_t(range_.bins)};
 }
 
 void RunningMedian::restore(std::uint32_t count, std::span<const double> medians) {
     count_ = count;
     std::copy(medians.begin(), medians.end(), medians_.begin());
     for (std::size_t i = 0; i < cursors_.size() && count > 0; ++i) {
-        const std::uint32_t* counts = &counts_[i * std::size_t(range_.bins)];
+        const std::uint32_t* counts = counts_.data() + i * std::size_t(range_.bins);
         cursors_[i] = {0, 0, counts[0]};
         move(cursors_[i], counts, (count + 1) / 2);
     }

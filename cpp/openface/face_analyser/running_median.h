@@ -56,7 +56,7 @@ class RunningMedian {
 
     HistogramRange range_{};
     std::uint32_t count_ = 0;
-    AlignedVector<std::uint32_t> counts_;  // entries x bins
+    ZeroedCounts counts_;  // entries x bins
     AlignedVector<Cursor> cursors_;
     AlignedVector<double> medians_;
     AlignedVector<std::int32_t> sample_bins_;
