@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import time
 from collections import deque
@@ -30,6 +31,8 @@ logger = logging.getLogger("pyopenface")
 #: Ticks per second of the video's clock.
 CLOCK = 90_000
 _AAC_FRAME = 1024
+#: Times of sound that jump by more than this, in seconds, have a hole between them; less is rounding.
+_HOLE = 0.05
 #: What x264 accepts, in pixels.
 _LONGEST_SIDE = 16_384
 _SUFFIXES = (".mp4", ".m4v", ".mov")
@@ -283,15 +286,26 @@ class _Sound:
             yield seconds, partial(self._container.mux, packet)
 
     def _encoded(self, rate: int) -> Iterator[tuple[float, Callable[[], None]]]:
-        """Convert the sound in blocks of one AAC frame, so that it can end close to the pictures' end."""
+        """Convert the sound in blocks of one AAC frame, so that it can end close to the pictures' end.
+
+        A hole in the sound stays a hole: what comes after it keeps its time.
+        """
         layout = self._output.codec_context.layout
-        resampler = self._av.AudioResampler(format="fltp", layout=layout, rate=rate, frame_size=_AAC_FRAME)
-        position: int | None = None
+        resampler: Any = None
+        position, ended = 0, -math.inf
         for frame in self._source.decode(self._track):
-            if position is None:  # what a decoder gives at the very end may have no time
-                if frame.time is None or frame.time + frame.samples / frame.sample_rate < self._begin:
-                    continue
-                position = round((frame.time - self._begin) * rate)
+            begun = ended if frame.time is None else float(frame.time)  # a decoder's last may have no time
+            length = frame.samples / frame.sample_rate
+            first = resampler is None
+            if begun + length >= self._begin and (first or abs(begun - ended) > _HOLE):
+                resampler = self._av.AudioResampler(
+                    format="fltp", layout=layout, rate=rate, frame_size=_AAC_FRAME
+                )
+                place = round((begun - self._begin) * rate)
+                position = place if first else max(position, place)
+            ended = begun + length
+            if resampler is None:
+                continue
             for block in resampler.resample(frame):
                 if position >= 0:
                     block.pts, block.time_base = position, Fraction(1, rate)

@@ -496,6 +496,25 @@ def test_sound_stays_with_the_pictures(codec: str, suffix: str, start: float | N
     assert label_of(decoded(path)[0][1]) == round((start or 0) * 25)
 
 
+def test_a_hole_in_the_sound_stays_where_it_is(tmp_path: Path) -> None:
+    """Packets from 0.5 to 1.5 s got lost, as in recordings of calls; the tone still begins at 2 s."""
+    whole, video = video_with_sound(tmp_path / "whole.mkv", "flac"), tmp_path / "in.mkv"
+    with av.open(str(whole)) as source, av.open(str(video), "w") as container:
+        streams = {s.index: container.add_stream_from_template(s) for s in source.streams}
+        for packet in source.demux():
+            if packet.pts is None or (
+                packet.stream.type == "audio" and 0.5 < packet.pts * packet.time_base < 1.5
+            ):
+                continue
+            packet.stream = streams[packet.stream_index]
+            container.mux(packet)
+    for start in (0.0, 0.2, 1.0):
+        levels = loudness(annotate(video, empty_table(), tmp_path / "out.mp4", start=start))
+        loud = np.nonzero(levels > 0.1)[0] / 10
+        assert loud.min() == pytest.approx(2.0 - start, abs=0.11)
+        assert loud.max() == pytest.approx(2.9 - start, abs=0.21)
+
+
 def test_sound_can_be_left_out_and_may_be_missing(tmp_path: Path) -> None:
     video = video_with_sound(tmp_path / "in.mkv", "aac")
     for source, sound in ((video, False), (labelled(3), True), (iter(labelled(3)), True)):
