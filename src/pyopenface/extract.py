@@ -51,12 +51,21 @@ def register(subparsers: Any) -> None:
     parser.add_argument("--every", type=int, default=1, help="only every n-th frame")
     parser.add_argument("--fps", type=float, help="rate to come down to")
     parser.add_argument(
+        "--timestamps", choices=["auto", "openface", "container"], default="auto",
+        help="where times come from (auto: from the container where the rate varies)",
+    )  # fmt: skip
+    parser.add_argument(
         "--roi", type=int, nargs=4, metavar=("X", "Y", "WIDTH", "HEIGHT"), help="part of the picture, px"
     )
     parser.add_argument(
         "--camera", type=float, nargs=4, metavar=("FX", "FY", "CX", "CY"), help="intrinsics, px"
     )
     parser.add_argument("--wild", action="store_true", help="OpenFace's settings for difficult images")
+    parser.add_argument("--height", type=int, help="of addresses: the best video up to this height, px")
+    parser.add_argument("--cookies", metavar="FILE", help="of addresses: cookies.txt to send")
+    parser.add_argument(
+        "--cookies-from-browser", metavar="NAME", help="of addresses: browser whose cookies to send"
+    )
     parser.add_argument("--threads", type=int, help="default: as many as this process may use, at most 4")
     parser.add_argument("--workers", type=int, default=1, help="videos to analyse at a time (default 1)")
     parser.add_argument("--video", metavar="OUT.mp4", help="also write an annotated video (one input)")
@@ -143,6 +152,8 @@ def _extract(
         "end": arguments.end,
         "every": arguments.every,
         "fps": arguments.fps,
+        "timestamps": arguments.timestamps,
+        "download": _download_options(arguments),
         "roi": arguments.roi,
         "camera": None if arguments.camera is None else tuple(arguments.camera),
         "wild": arguments.wild,
@@ -163,6 +174,17 @@ def _extract(
             f"{source}: {summary.frames} frames, {summary.rows} rows in {seconds:.1f} s{confidence} "
             f"-> {output}"
         )
+
+
+def _download_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The options for addresses that were given."""
+    given = {
+        "height": arguments.height,
+        "cookiefile": arguments.cookies,
+        "cookies_from_browser": arguments.cookies_from_browser,
+        "progress": False if arguments.quiet or arguments.workers > 1 else None,
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _with_video(source: Any, output: Path, video: Path, settings: dict[str, Any]) -> Summary:

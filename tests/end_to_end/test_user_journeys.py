@@ -326,6 +326,25 @@ def test_walking_keeps_no_history_of_the_action_units(models: Path, samples: Pat
         run.finish()
 
 
+def test_extract_times_frames_by_the_rule_that_is_asked_for(
+    models: Path, samples: Path, tmp_path: Path
+) -> None:
+    line = [
+        "extract",
+        str(samples / "default.wmv"),
+        "--models",
+        str(models),
+        "--model",
+        "clnf",
+        "--end",
+        "0.3",
+    ]
+    for rule, times in (("openface", [0, 0.067, 0.133, 0.2, 0.267]), ("container", [0, 0.064, 0.128])):
+        more = ["--end", "0.3", "--quiet", "--timestamps", rule, "-o", str(tmp_path / "a.csv")]
+        assert main([*line, *more]) == 0
+        assert pyopenface.read_openface_csv(tmp_path / "a.csv")["timestamp"].tolist()[: len(times)] == times
+
+
 def test_extract_writes_what_analyze_gives_for_every_choice_of_identity(
     models: Path, samples: Path, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ import pytest
 from media import Server, label_of, labelled, serve, write_video
 
 from pyopenface import DownloadError, InputError, analyze, annotate, youtube
+from pyopenface.cli import main
 from pyopenface.sources import open_source
 
 # yt-dlp leaves the connection of a failed request to the garbage collector.
@@ -235,6 +236,30 @@ def test_a_damaged_record_is_forgotten(server: Server, tmp_path: Path) -> None:
     record.write_text("{")
     assert youtube.forget(f"{server.url}/clip.mp4", folder=tmp_path / "cache") == 0
     assert not record.exists()
+
+
+def test_the_command_line_passes_options_of_downloads(
+    server: Server, tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("PYOPENFACE_CACHE", str(tmp_path / "cache"))
+    jar = tmp_path / "cookies.txt"
+    jar.write_text("# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t0\tsession\tsecret\n")
+    line = ["extract", f"{server.url}/clip.mp4", "--models", str(models), "--model", "clnf"]
+    more = [
+        "-o",
+        str(tmp_path / "a.csv"),
+        "--end",
+        "0.2",
+        "--cookies",
+        str(jar),
+        "--height",
+        "300",
+        "--quiet",
+    ]
+    assert main([*line, *more]) == 0
+    assert "session=secret" in server.cookies
+    assert list((tmp_path / "cache" / "videos" / "requests").glob("*-300*.json"))
 
 
 # --- failures ---------------------------------------------------------------------------------------------
