@@ -465,13 +465,8 @@ class _Analysis:
         """
         from pyopenface import table
 
-        if not isinstance(output, str | os.PathLike | None):
-            raise InputError(f"output={output!r}: expected a path")
-        if output is not None and Path(output).suffix.lower() in (".parquet", ".pq", ".feather", ".xlsx"):
-            raise InputError(
-                f"output={os.fspath(output)!r}: this is written row by row as CSV; for Parquet use "
-                "pyopenface.to_parquet(df, path) on the result"
-            )
+        if output is not None:
+            self._check_output(output)
         layout = self.layout
         keep = [self.run.columns.index("face_id" if name == "face" else name) for name in layout.names]
         order = np.array(keep, np.intp)
@@ -492,6 +487,23 @@ class _Analysis:
                 self.units = np.hstack(units)
                 if writer is not None:
                     writer.rewrite_action_units(units[0], units[1])
+
+    def _check_output(self, output: Any) -> None:
+        if not isinstance(output, str | os.PathLike):
+            raise InputError(f"output={output!r}: expected a path")
+        path = Path(output)
+        if path.suffix.lower() in (".parquet", ".pq", ".feather", ".xlsx", ".gz"):
+            raise InputError(
+                f"output={os.fspath(path)!r}: this is written row by row as plain CSV; for other files use "
+                "pyopenface.to_parquet(df, path), or to_openface_csv, which takes .csv.gz, on the result"
+            )
+        rewritten = self.run.program == "single_face" or self.run.identity == "track"
+        rewritten = rewritten and self.au is not None and self.postprocess
+        if rewritten and (path.is_fifo() or path.is_char_device()):
+            raise InputError(
+                f"output={os.fspath(path)!r}: action units are post-processed in the file at the end, and "
+                "this is none; give a file, or postprocess=False (--no-postprocess)"
+            )
 
     def _post_processed(self, ids: list[float]) -> tuple[npt.NDArray[np.float64], ...] | None:
         """The end-of-video pass: over all rows, or over those of every person."""

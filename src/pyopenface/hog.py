@@ -9,6 +9,7 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
+from pyopenface._whole_writes import append
 from pyopenface.errors import InputError, OutputError, SourceError
 
 __all__ = ["HogWriter", "read_hog"]
@@ -80,7 +81,8 @@ class HogWriter:
     """
     Write a ``.hog`` file as OpenFace does, one record per row of the CSV file.
 
-    A context manager; rows reach the file as they are written, so no video is too long.
+    A context manager; rows reach the file as they are written, each whole or not at all, so no video is too
+    long and an interrupted run keeps what it had.
 
     Parameters
     ----------
@@ -102,7 +104,7 @@ class HogWriter:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = os.fspath(path)
         try:
-            self._file = Path(path).open("wb")  # noqa: SIM115  (closed by close)
+            self._file = Path(path).open("wb", buffering=0)  # noqa: SIM115  (closed by close)
         except OSError as error:
             raise self._failed(error) from error
         self._record = np.zeros(1, _RECORD)
@@ -138,7 +140,7 @@ class HogWriter:
         self._record["good"] = 1.0 if success else -1.0
         self._record["fhog"] = values.reshape(SHAPE)
         try:
-            self._file.write(self._record.tobytes())
+            append(self._file, self._record.tobytes())
         except (OSError, ValueError) as error:
             raise self._failed(error) from error
 

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyopenface._core import format_rows
+from pyopenface._whole_writes import append
 from pyopenface.columns import Layout, find
 from pyopenface.errors import Error, InputError, OutputError, StateError
 
@@ -227,17 +228,8 @@ class CsvWriter:
     def _append(self, text: bytes) -> None:
         if self._file is None:
             raise StateError(f"{self.path}: is closed")
-        before = self._file.tell()
-        try:
-            with _writing(self.path):
-                view = memoryview(text)
-                while view:
-                    view = view[self._file.write(view) :]
-        except BaseException:  # half a row must not stay: a full disk, or Ctrl-C between two parts
-            with contextlib.suppress(OSError):
-                self._file.truncate(before)
-                self._file.seek(before)
-            raise
+        with _writing(self.path):
+            append(self._file, text)
 
     def write_rows(self, values: npt.NDArray[np.float64]) -> None:
         """Append rows.

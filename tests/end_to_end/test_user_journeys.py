@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +245,22 @@ def test_times_given_by_the_user_are_not_copied_into_attrs(models: Path) -> None
 def test_a_csv_is_not_written_under_another_formats_name(models: Path, samples: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="to_parquet"):
         analyze(samples / "default.wmv", models, end=0.1, output=tmp_path / "df.parquet")
+    with pytest.raises(InputError, match=r"plain CSV.*to_openface_csv"):
+        analyze(samples / "default.wmv", models, end=0.1, output=tmp_path / "df.csv.gz")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of POSIX systems")
+def test_a_pipe_gets_the_rows_that_stay_as_they_are(models: Path, samples: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "rows"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match="post-processed in the file at the end"):
+        analyze(samples / "default.wmv", models, end=0.1, output=pipe)
+    text: list[str] = []
+    reader = threading.Thread(target=lambda: text.append(pipe.read_text()))
+    reader.start()
+    df = analyze(samples / "default.wmv", models, end=0.3, output=pipe, postprocess=False)
+    reader.join(20)
+    assert len(text[0].splitlines()) == len(df) + 1
 
 
 def test_faces_carry_the_likelihood_of_every_landmark(models: Path, samples: Path) -> None:

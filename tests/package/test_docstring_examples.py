@@ -10,6 +10,7 @@ import pytest
 
 MODULES = [
     "_options",
+    "_whole_writes",
     "accessor",
     "batch",
     "build_config",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -159,6 +162,33 @@ def test_foreign_and_truncated_hog_files_are_refused(tmp_path: Path, content: by
 def test_missing_hog_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(pyopenface.SourceError, match="nothing"):
         pyopenface.read_hog(tmp_path / "nothing.hog")
+
+
+def test_records_are_in_the_file_as_soon_as_they_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "a.hog"
+    with pyopenface.HogWriter(path) as hog:
+        for number in range(1, 4):
+            hog.write(True, np.full(4464, number, np.float32))
+            assert pyopenface.read_hog(path)[1].shape[0] == number
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX systems")
+def test_a_full_disk_leaves_whole_records(tmp_path: Path) -> None:
+    program = (
+        "import resource, signal, numpy as np, pyopenface\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n"
+        "with pyopenface.HogWriter('a.hog') as hog:\n"
+        "    try:\n"
+        "        for number in range(9): hog.write(True, np.zeros(4464, np.float32))\n"
+        "    except pyopenface.OutputError as error: print(error)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(pyopenface.__file__).parents[1])}
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert "a.hog" in run.stdout, run.stderr
+    assert len(pyopenface.read_hog(tmp_path / "a.hog")[0]) == 2
 
 
 def test_hog_writer_reports_bad_values_and_places(tmp_path: Path) -> None:
