@@ -484,6 +484,8 @@ def gaze_density(
         raise InputError(f"extent: must be between 0 and 180 degrees, not {extent}")
     people, colours = _faces(df, faces), _colours(df)
     view = df.openface.gaze()
+    if "frame" in df.columns:
+        df.openface._frames()  # refuses a table of several videos
     ids = np.asarray(df.openface._ids())
     yaw, pitch = view["gaze_angle_x"].to_numpy(), -view["gaze_angle_y"].to_numpy()
     known = np.isfinite(yaw) & np.isfinite(pitch)

@@ -98,6 +98,12 @@ def test_a_face_that_was_never_tracked_and_an_empty_table(figure: Callable[..., 
         figure(one_face(0))
 
 
+@pytest.mark.parametrize("figure", [f for f, _ in FIGURES])
+def test_a_table_of_several_videos_is_refused(figure: Callable[..., Any]) -> None:
+    with pytest.raises(InputError, match="several videos"):
+        figure(pd.concat([one_face(), one_face()], ignore_index=True))
+
+
 def test_positions_before_and_after_the_threshold(people: pd.DataFrame) -> None:
     before, after = plot.positions(people, 0.9)
 
