@@ -31,7 +31,7 @@ from pyopenface.engine import (
 )
 from pyopenface.errors import InputError
 from pyopenface.face import Face, faces_from_rows
-from pyopenface.sources import ImageSource, Source, open_source
+from pyopenface.sources import Frame, ImageSource, Source, open_source
 from pyopenface.sources.arrays import is_picture
 
 if TYPE_CHECKING:
@@ -120,8 +120,8 @@ def analyze(
     on_frame : callable, optional
         ``on_frame(number, timestamp, faces)`` for every frame; returning False ends the analysis.
     output : path, optional
-        Also write OpenFace's CSV there, row by row: an interrupted run leaves its finished rows. For a list
-        of videos a folder with a CSV for each.
+        Also write OpenFace's CSV there, row by row: an interrupted run leaves its finished rows. The rows of
+        several pictures have a column ``file`` in front. For a list of videos a folder with a CSV for each.
     rgb : bool
         True if the arrays have the channel order R, G, B (PIL, imageio, PyAV); OpenCV's is B, G, R.
     on_error : {"raise", "skip"}
@@ -394,6 +394,8 @@ class _Analysis:
             camera = check_camera(camera)
         self.source = source
         self.taken_as = _taken_as(source, kind)
+        self.several_pictures = self.taken_as == "pictures" and source.total != 1
+        identity = identity if self.taken_as == "video" else "slot"
         # OpenFace calibrates action units to the person only where there is one; here, also where people are
         # told apart.
         self.au: ActionUnits | None = (
@@ -435,14 +437,14 @@ class _Analysis:
         files: list[str] = []
         for result, rows in self._written(output):
             blocks.append(rows)
-            files += [str(result.frame.path or "")] * len(rows)
+            files += [_name_of(result.frame)] * len(rows)
         values = np.concatenate(blocks) if blocks else np.empty((0, len(self.layout)))
         if self.units is not None:
             values[:, self.layout.group("aus")] = self.units
         frame = table.to_dataframe(values, self.layout)
         if self.units is not None:  # as in the files of OpenFace, and in ours
             frame.attrs["openface"]["presence_decimals"] = 2
-        if self.taken_as == "pictures" and self.source.total != 1:
+        if self.several_pictures:
             frame.insert(0, "file", files)
         frame.attrs.update(self._attributes(postprocessed=self.units is not None))
         return frame
@@ -471,14 +473,16 @@ class _Analysis:
         keep = [self.run.columns.index("face_id" if name == "face" else name) for name in layout.names]
         order = np.array(keep, np.intp)
         with contextlib.ExitStack() as stack:
-            writer = stack.enter_context(table.CsvWriter(output, layout)) if output is not None else None
+            writer = None
+            if output is not None:
+                writer = stack.enter_context(table.CsvWriter(output, layout, files=self.several_pictures))
             ids: list[float] = []
             for result in self._results():
                 rows = result.rows.take(order, axis=1)
                 if self.run.identity == "track":
                     ids += rows[:, layout.position("face_id")].tolist()
                 if writer is not None:
-                    writer.write_rows(rows)
+                    writer.write_rows(rows, _name_of(result.frame))
                 yield result, rows
                 if self.on_frame is not None and not self._tell(result):
                     break
@@ -588,6 +592,11 @@ class _Analysis:
 
         attrs: dict[str, Any] = plain(attributes)
         return attrs
+
+
+def _name_of(picture: Frame) -> str:
+    """What tells a picture from the others: its file, or its number."""
+    return str(picture.path or picture.number)
 
 
 def _whole_camera(source: Source) -> Camera:

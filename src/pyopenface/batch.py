@@ -184,6 +184,10 @@ def analyze_videos(
     from pyopenface.analyze import analyze
 
     names = None if output is None else [Path(output) / name for name in csv_names(sources)]
+    different = {_text(source): source for source in sources}  # rows of one given twice can't be told apart
+    if len(different) < len(sources):
+        _log.warning("%d of %d videos: the others were given twice", len(different), len(sources))
+        sources = list(different.values())
     for name in names or ():
         name.parent.mkdir(parents=True, exist_ok=True)
     tell = settings.pop("on_frame", None)

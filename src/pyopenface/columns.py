@@ -255,7 +255,17 @@ _IDS = _id_columns()
 #: Columns beside OpenFace's, and when they are there.
 _ADDED: tuple[tuple[Column, str], ...] = (
     (
-        Column("file", "id", 0, "-", -_INF, _INF, "", "-", "path or address of the video or picture"),
+        Column(
+            "file",
+            "id",
+            0,
+            "-",
+            -_INF,
+            _INF,
+            "",
+            "-",
+            "path or address of the video or picture; its number if it has none",
+        ),
         "a list of videos, several pictures",
     ),
     (

@@ -128,6 +128,13 @@ def to_dataframe(
     return frame
 
 
+def _cell(text: str) -> bytes:
+    """A cell of text; bytes of file names that are no UTF-8 are written out."""
+    if re.search(r'[,"\r\n]', text):
+        text = '"' + text.replace('"', '""') + '"'
+    return text.encode("utf-8", "backslashreplace")
+
+
 def _header(names: Sequence[str], spaced: bool) -> bytes:
     return ((", " if spaced else ",").join(names) + "\n").encode()
 
@@ -183,6 +190,8 @@ class CsvWriter:
         Write ``frame, face_id, ...`` with a space after each comma, as before OpenFace 2.2.
     keep_empty : bool
         Whether `close` leaves a file that got no rows (it holds the header), or removes it.
+    files : bool
+        Put a column ``file`` in front, for rows of several pictures.
 
     Raises
     ------
@@ -202,13 +211,20 @@ class CsvWriter:
     """
 
     def __init__(
-        self, path: PathLike, layout: Layout, spaced_header: bool = False, *, keep_empty: bool = True
+        self,
+        path: PathLike,
+        layout: Layout,
+        spaced_header: bool = False,
+        *,
+        keep_empty: bool = True,
+        files: bool = False,
     ) -> None:
         self.path = Path(path)
         self.layout = layout
         self.rows = 0
         self._keep_empty = keep_empty
-        self._header = _header(layout.names, spaced_header)
+        self._files = files
+        self._header = _header(["file", *layout.names] if files else layout.names, spaced_header)
         with _writing(self.path):
             self._file: io.FileIO | None = self.path.open("wb", buffering=0)
         try:
@@ -231,13 +247,15 @@ class CsvWriter:
         with _writing(self.path):
             append(self._file, text)
 
-    def write_rows(self, values: npt.NDArray[np.float64]) -> None:
+    def write_rows(self, values: npt.NDArray[np.float64], file: str = "") -> None:
         """Append rows.
 
         Parameters
         ----------
         values : numpy.ndarray
             float64 (k, c), or (c,) for one row. A value that is not a number becomes an empty cell.
+        file : str
+            What stands in the column ``file``, if there is one.
 
         Raises
         ------
@@ -251,7 +269,11 @@ class CsvWriter:
         rows = np.atleast_2d(np.asarray(values, dtype=np.float64))
         if rows.ndim != 2 or rows.shape[1] != len(self.layout):
             raise InputError(f"values: must have shape (k, {len(self.layout)}); got {np.shape(values)}")
-        self._append(format_rows(rows, self.layout.decimals, nan=""))
+        text = format_rows(rows, self.layout.decimals, nan="")
+        if self._files:
+            front = _cell(file) + b","
+            text = b"".join(front + line for line in text.splitlines(keepends=True))
+        self._append(text)
         self.rows += len(rows)
 
     def close(self) -> None:
@@ -350,7 +372,8 @@ def _row_texts(df: pd.DataFrame, decimals: Sequence[int | None]) -> bytes:
             known = [d for d in decimals[start:stop] if d is not None]
             blocks.append(format_rows(part.to_numpy(np.float64), known, nan="").decode().splitlines())
         start = stop
-    return "".join(",".join(cells) + "\n" for cells in zip(*blocks, strict=True)).encode()
+    lines = "".join(",".join(cells) + "\n" for cells in zip(*blocks, strict=True))
+    return lines.encode("utf-8", "backslashreplace")
 
 
 def to_openface_csv(
@@ -584,7 +607,7 @@ def to_parquet(df: pd.DataFrame, path: PathLike) -> None:
     stored.attrs = plain(df.attrs)
     try:
         arrow = pyarrow.Table.from_pandas(stored)
-    except (pyarrow.ArrowException, TypeError) as error:
+    except (pyarrow.ArrowException, TypeError, ValueError) as error:
         raise InputError(f"the table can't be written as Parquet: {error}") from error
     metadata = {
         **(arrow.schema.metadata or {}),

@@ -263,6 +263,34 @@ def test_a_pipe_gets_the_rows_that_stay_as_they_are(models: Path, samples: Path,
     assert len(text[0].splitlines()) == len(df) + 1
 
 
+def test_rows_of_several_pictures_say_of_which(models: Path, samples: Path, tmp_path: Path) -> None:
+    odd = tmp_path / 'a, "b".jpg'
+    shutil.copyfile(samples / "sample1.jpg", odd)
+    pictures = [odd, samples / "sample2.jpg"]
+    df = analyze(pictures, models, output=tmp_path / "rows.csv")
+    assert df["file"].tolist() == [str(odd), *[str(pictures[1])] * 3]
+    pyopenface.to_openface_csv(df, tmp_path / "table.csv")
+    assert (tmp_path / "rows.csv").read_bytes() == (tmp_path / "table.csv").read_bytes()
+    again = pyopenface.read_openface_csv(tmp_path / "rows.csv")
+    assert again["file"].tolist() == df["file"].tolist() and again["face"].tolist() == [0, 0, 1, 2]
+    frames = analyze(samples / "default.wmv", models, kind="pictures", end=0.3, every=2)
+    assert frames["file"].tolist() == ["1", "3", "5"]
+
+
+def test_pictures_have_no_identity_to_track(models: Path, samples: Path) -> None:
+    df = analyze(samples / "sample2.jpg", models, max_faces=3, identity="track")
+    pd.testing.assert_frame_equal(df, analyze(samples / "sample2.jpg", models))
+
+
+def test_a_video_given_twice_is_analysed_once(
+    models: Path, samples: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[int] = []
+    videos = [samples / "clip60.avi", str(samples / "clip60.avi"), samples / "default.wmv"]
+    df = analyze(videos, models, end=0.1, au=None, on_frame=lambda number, *_: seen.append(number))
+    assert len(df) == len(seen) == 4 and "2 of 3 videos" in caplog.text
+
+
 def test_faces_carry_the_likelihood_of_every_landmark(models: Path, samples: Path) -> None:
     walk = pyopenface.analyze_iter(samples / "default.wmv", models=models, model="clnf", au=None, end=0.1)
     for _, _, faces in walk:
