@@ -306,8 +306,7 @@ def action_units(
             colour = colours[face_id]
             values = {kind: wide[face_id].to_numpy(np.float64) for kind, wide in given.items()}
             if "c" in values:
-                spans = _spans(time, values["c"] > 0.5)
-                panel.broken_barh(spans, (0, 5), color=colour, alpha=0.15, linewidth=0)
+                _shade(panel, _spans(time, values["c"] > 0.5), colour)
             if "r" in values:
                 _line(panel, time, values["r"], colour, _name(face_id))
             if not any(np.isfinite(numbers).any() for numbers in values.values()):
@@ -342,14 +341,31 @@ def _units(df: pd.DataFrame, units: str | Sequence[str] | None) -> list[str]:
     return chosen
 
 
-def _spans(time: npt.NDArray[Any], where: npt.NDArray[np.bool_]) -> list[tuple[float, float]]:
-    """The stretches (begin, length) of frames, each half a frame longer to both sides."""
-    frame = _spacing(time)
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], where, [False]]).astype(np.int8)))
-    return [
-        (time[first] - frame / 2, time[last - 1] - time[first] + frame)
-        for first, last in edges.reshape(-1, 2)
-    ]
+def _spans(time: npt.NDArray[Any], where: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """The stretches of frames as (begin, end), each half a frame longer to both sides."""
+    half = _spacing(time) / 2
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], where, [False]]).astype(np.int8))).reshape(-1, 2)
+    return np.column_stack([time[edges[:, 0]] - half, time[edges[:, 1] - 1] + half])
+
+
+def _shade(panel: Axes, spans: npt.NDArray[np.float64], colour: Any) -> None:
+    """Shade stretches of time from intensity 0 to 5.
+
+    All in one path: of separate ones that are thinner than a pixel each is rounded away, or to a pixel.
+    """
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    if len(spans) == 0:
+        return
+    begin, end = spans.T
+    low, high = np.zeros(len(spans)), np.full(len(spans), 5.0)
+    corners = np.stack(
+        [np.stack(corner, axis=-1) for corner in ((begin, low), (begin, high), (end, high), (end, low))],
+        axis=1,
+    )
+    path = Path.make_compound_path_from_polys(corners)
+    panel.add_patch(PathPatch(path, facecolor=colour, alpha=0.15, linewidth=0, snap=False))
 
 
 @_figure

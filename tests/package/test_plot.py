@@ -173,13 +173,24 @@ def test_one_moment_and_frames_between_gaps_are_points() -> None:
     )
     for ax in (*plot.gaze(df), *plot.pose(df), *plot.action_units(df, "AU12").ravel()):
         assert [line.get_xdata().tolist() for line in ax.lines if line.get_marker() == "."] == [[0.4]]
-    shade = plot.action_units(df, "AU12")[0, 0].collections[0]
-    spans = [(path.vertices[:, 0].min(), path.vertices[:, 0].max()) for path in shade.get_paths()]
-    assert np.allclose(spans, [(0.05, 0.25), (0.35, 0.45)]), "half a frame to both sides"
+    (shade,) = plot.action_units(df, "AU12")[0, 0].patches
+    times = sorted({round(float(x), 6) for x, y in shade.get_path().vertices if y == 5})
+    assert times == [0.05, 0.25, 0.35, 0.45], "half a frame to both sides"
     for ax in panels(plot.pose(df.head(1))):
         (point,) = [line for line in ax.lines if line.get_marker() == "."]
         low, high = ax.get_xlim()
         assert low < point.get_xdata()[0] < high
+
+
+def test_shade_thinner_than_a_pixel_is_neither_lost_nor_widened() -> None:
+    frames = np.arange(8000)
+
+    def shade(present: Any) -> float:
+        df = pd.DataFrame({"frame": frames, "AU12_c": present * 1.0})
+        return float(255 - drawn(plot.action_units(df, "AU12"))[..., :3].mean())
+
+    none, half, full = (shade(p) for p in (frames < 0, frames % 2 == 0, frames >= 0))
+    assert (half - none) / (full - none) == pytest.approx(0.5, abs=0.1)
 
 
 def test_a_panel_without_numbers_says_so(people: pd.DataFrame) -> None:
@@ -218,7 +229,7 @@ def test_a_crowd_keeps_panels_of_one_size_and_colours_apart(count: int) -> None:
 
 def test_action_units_of_which_only_one_column_is_there(people: pd.DataFrame) -> None:
     (ax,) = plot.action_units(people, "AU28", "Ann").ravel()
-    assert not ax.lines and ax.collections and ax.get_ylabel().startswith("AU28")
+    assert not ax.lines and ax.patches and ax.get_ylabel().startswith("AU28")
     rare = people[["frame", "face_id", "timestamp", "AU09_r"]]
     assert plot.action_units(rare).shape == (1, 4)
     with pytest.raises(InputError, match="no action units"):
