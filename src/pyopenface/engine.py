@@ -190,6 +190,7 @@ class Run:
 
         Positions are those of the whole picture, also if the source cuts out a region.
         """
+        source.decoding_threads = self.threads
         stream = ahead(self._fitted(prefetch(source))) if self.threads > 1 else self._fitted(iter(source))
         camera: tuple[float, float, float, float] | None = None
         shift = self._shift(source)

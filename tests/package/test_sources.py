@@ -15,6 +15,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -53,6 +54,37 @@ def test_every_video_frame_decodes_to_the_reference_s_bytes(name: str, samples: 
         frames = [(frame.number, sha256(frame.image)) for frame in source]
         assert not source.truncated
     assert frames == list(enumerate(expected, start=1))
+
+
+@pytest.mark.parametrize(("height", "width", "more"), [(480, 640, False), (1080, 1920, True)])
+def test_only_large_frames_are_decoded_by_several_threads(
+    tmp_path: Path, height: int, width: int, more: bool
+) -> None:
+    path = tmp_path / "clip.mp4"
+    write_video(path, labelled(12, height, width))
+    program = """
+        import os, sys
+        from pyopenface.sources import open_source
+
+        with open_source(sys.argv[1]) as source:
+            source.decoding_threads = int(sys.argv[2])
+            frames = iter(source)
+            pixels = next(frames).image.tobytes() + next(frames).image.tobytes()
+            print(len(os.listdir("/proc/self/task")), hash(pixels))
+    """
+
+    def run(threads: int) -> tuple[int, int]:
+        command = [sys.executable, "-c", textwrap.dedent(program), str(path), str(threads)]
+        environment = {**os.environ, "PYTHONHASHSEED": "0"}
+        out = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        tasks, pixels = out.split()
+        return int(tasks), int(pixels)
+
+    if not Path("/proc/self/task").exists():
+        pytest.skip("the system doesn't list the threads of a process in /proc")
+    one, several = run(1), run(3)
+    assert one[1] == several[1]
+    assert (several[0] > one[0]) == more
 
 
 def test_every_picture_decodes_to_the_reference_s_bytes(samples: Path, golden: Path) -> None:

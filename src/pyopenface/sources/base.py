@@ -181,6 +181,8 @@ class Source(ABC):
         What turned bytes into pixels, for the record: ``"OpenCV 5.0.0, FFmpeg (avcodec 62.28.101)"``.
     volatile
         True if the memory of a frame may be overwritten when the next one is asked for.
+    decoding_threads
+        How many threads may decode; set before the first frame is asked for.
     truncated
         True once the input has ended clearly before the length that its container announces.
     """
@@ -191,6 +193,7 @@ class Source(ABC):
     is_images: bool = False
     decoder: str = "frames given as arrays"
     volatile: bool = False
+    decoding_threads: int = 1
     truncated: bool = False
 
     def __init__(self, selection: Selection) -> None:

@@ -28,6 +28,8 @@ DEFAULT_FPS = 30.0
 TIME_RULES = ("auto", "openface", "container")
 #: How many frame periods the container's clock may differ from (n - 1) / fps before it is trusted instead.
 CLOCK_TOLERANCE = 1.5
+#: Pixels of a frame above which several threads decode faster than one; below it they only cost more.
+LARGE_FRAME = 1_000_000
 #: How many frames decide whether the rate varies: three minutes.
 PACKETS = 5400
 
@@ -93,8 +95,7 @@ class VideoSource(Source):
             self._capture = None
 
     def _raw(self) -> Generator[RawFrame, None, None]:
-        capture = self._capture or _Capture(cast(Path, self.path))
-        self._capture = None
+        capture = self._take_capture()
         rule = "container" if self.timestamps == "auto" and self._rate_varies else self.timestamps
         clock = _Clock(self.fps, rule)
         count, began, reached = 0, capture.stored_time(), 0.0
@@ -109,6 +110,17 @@ class VideoSource(Source):
             self._note_length(count - 1, reached)
         finally:
             capture.release()
+
+    def _take_capture(self) -> _Capture:
+        """Give the open file away, or the file opened again; large frames are decoded by several threads."""
+        capture, self._capture = self._capture, None
+        width, height = self._size
+        threads = self.decoding_threads if width * height > LARGE_FRAME else 1
+        if capture is not None and capture.threads == threads:
+            return capture
+        if capture is not None:
+            capture.release()
+        return _Capture(cast(Path, self.path), threads)
 
     def _note_length(self, decoded: int, seconds: float) -> None:
         announced = self._announced or 0
@@ -149,12 +161,13 @@ class _DecodingEndedError(Exception):
 class _Capture:
     """An open cv2.VideoCapture that stands on its first frame."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, threads: int = 1) -> None:
         import cv2
 
+        self.threads = threads
         check_readable(path)
         with quiet_opencv(), name_for_opencv(path) as name:
-            self._video = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
+            self._video = cv2.VideoCapture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, threads])
         if not self._video.isOpened():
             raise SourceError(f"{path}: can't be opened as a video: {guess_content(path)}")
         self._ahead = self._video.grab()
