@@ -126,7 +126,7 @@ def annotate(
         ahead = contextlib.closing(_progress(frames, progress))
         with ahead as stream, contextlib.ExitStack() as stack:
             writer: Mp4Writer | None = None
-            origin, last = 0.0, 0
+            origin, last, matched = 0.0, 0, False
             size: tuple[int, ...] | None = None
             for index, frame in enumerate(stream):
                 if writer is None:
@@ -147,7 +147,9 @@ def annotate(
                     )
                 image = frame.image.copy()
                 last = frame.number
-                marks = [faces.marks(row) for row in rows.get(str(frame.path) if pictures else last, ())]
+                key = (frame.path or Path()).resolve() if pictures else last
+                matched = matched or key in rows
+                marks = [faces.marks(row) for row in rows.get(key, ())]
                 if shift.any():
                     for face in marks:
                         _move(face, -shift)
@@ -159,6 +161,8 @@ def annotate(
                 writer.write(image, _time(frames, seconds, index))
             if writer is None:
                 raise InputError("the chosen part of the source has no frame")
+            if pictures and not matched:
+                raise InputError(f"df: {df['file'].iloc[0]} and its other files are none of {frames.name}")
             _refuse_another_s(rows, frames, last)
     return target
 
@@ -238,7 +242,7 @@ def _rows_by_picture(df: pd.DataFrame) -> dict[Any, list[int]]:
         return {}
     rows: dict[Any, list[int]] = {}
     for row, file in enumerate(df["file"]):
-        rows.setdefault(file, []).append(row)
+        rows.setdefault(Path(str(file)).resolve(), []).append(row)
     return rows
 
 

@@ -355,7 +355,9 @@ def test_pictures_become_a_slide_show(samples: Path, golden: Path, tmp_path: Pat
         assert difference[round(face["y_30"]), round(face["x_30"])] > 60
 
 
-def test_pictures_get_the_rows_of_their_file(samples: Path, golden: Path, tmp_path: Path) -> None:
+def test_pictures_get_the_rows_of_their_file(
+    samples: Path, golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "pictures"
     folder.mkdir()
     for name in ("sample1.jpg", "sample5.jpg"):
@@ -373,6 +375,12 @@ def test_pictures_get_the_rows_of_their_file(samples: Path, golden: Path, tmp_pa
         for (_, a), (_, b) in zip(frames, plain, strict=True)
     ]
     assert drawn[0] == 0 and drawn[1] > 0.01
+    monkeypatch.chdir(tmp_path)
+    again = decoded(annotate("pictures", df, "again.mp4"))
+    assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(frames, again, strict=True)), "a relative path"
+    with pytest.raises(InputError, match="other files are none of pictures"):
+        annotate(folder, df.assign(file="elsewhere/sample5.jpg"), tmp_path / "third.mp4")
+    assert not (tmp_path / "third.mp4").exists()
 
 
 def test_numbered_pictures_taken_as_a_video_go_by_at_its_rate(
