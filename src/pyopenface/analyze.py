@@ -116,7 +116,8 @@ def analyze(
         1, or more to overlap decoding, fitting and measuring; by default as many as this process may use, at
         most 4. The results don't depend on it.
     progress : bool, optional
-        Show a progress bar; by default on a terminal or in a notebook, if the input is long.
+        Show progress bars, of the download and of the analysis; by default the first always, the second on a
+        terminal or in a notebook, if the input is long.
     on_frame : callable, optional
         ``on_frame(number, timestamp, faces)`` for every frame; returning False ends the analysis.
     output : path, optional
@@ -160,6 +161,8 @@ def analyze(
     if on_error not in ("raise", "skip"):
         raise InputError(f"on_error={on_error!r}: expected 'raise' or 'skip'")
     whole_number("workers", workers)
+    if progress is not None and isinstance(download, Mapping | None):
+        download = {"progress": bool(progress), **(download or {})}
     options: dict[str, Any] = {
         "start": start, "end": end, "every": every, "fps": fps, "roi": roi, "timestamps": timestamps,
         "rgb": rgb, "download": download,

@@ -433,6 +433,12 @@ def test_an_address_of_a_local_file_is_that_file(samples: Path, tmp_path: Path) 
         assert [frame.timestamp for frame in source] == [frame.timestamp for frame in expected]
 
 
+@pytest.mark.parametrize("source", ["", b""])
+def test_an_empty_path_is_no_folder(source: str | bytes) -> None:
+    with pytest.raises(InputError, match="an empty path"):
+        open_source(source)
+
+
 def test_protocols_that_nothing_reads_are_refused() -> None:
     with pytest.raises(InputError, match="no way to read gopher://; expected http"):
         open_source("gopher://example.org/a.mp4")

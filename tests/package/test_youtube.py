@@ -238,6 +238,16 @@ def test_a_damaged_record_is_forgotten(server: Server, tmp_path: Path) -> None:
     assert not record.exists()
 
 
+def test_without_progress_nothing_is_printed(
+    server: Server, tmp_path: Path, models: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for shown in (False, True):
+        download = {"folder": tmp_path / str(shown), "ytdlp_options": LOCAL}
+        options: dict[str, Any] = {"models": models, "model": "clnf", "au": None, "end": 0.2}
+        analyze(f"{server.url}/clip.mp4", progress=shown, download=download, **options)
+        assert ("Downloading" in capfd.readouterr().err) == shown
+
+
 def test_the_command_line_passes_options_of_downloads(
     server: Server, tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -130,6 +130,8 @@ def open_source(
     if isinstance(source, str) and "://" in source:
         return _open_address(source, part, rule, download)
     if _is_path(source):
+        if not os.fspath(source):
+            raise InputError("an empty path: expected a file, a folder or an address")
         return _open_path(as_path(source), part, rule)
     if paths:
         return _open_list(source, part)
