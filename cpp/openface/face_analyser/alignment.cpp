@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "openface/core/error.h"
+#include "openface/shape/rotation.h"
 
 namespace openface {
 
@@ -17,124 +18,18 @@ constexpr std::array<int, 24> rigid_landmarks{1,  2,  3,  4,  12, 13, 14, 15, 27
                                               32, 33, 34, 35, 36, 39, 40, 41, 42, 45, 46, 47};
 constexpr int rigid_count = int(rigid_landmarks.size());
 
-struct RigidPoints {
-    std::array<float, rigid_count> x, y;
-};
-
-struct Vector2 {
-    float x = 0.0f;
-    float y = 0.0f;
-};
-
-double dot(Vector2 a, Vector2 b) {
-    return double(a.x) * b.x + double(a.y) * b.y;
-}
-
-void subtract_mean(std::array<float, rigid_count>& values) {
-    double sum = 0.0;
-    for (const float value : values) sum += value;
-    const float mean = float(sum / rigid_count);
-    for (float& value : values) value -= mean;
-}
-
-// Centres the points, divides them by the root of their mean squared distance from the centre and returns
-// that.
-float normalise(RigidPoints& points) {
-    subtract_mean(points.x);
-    subtract_mean(points.y);
-    double sum = 0.0;
-    for (int i = 0; i < rigid_count; ++i) {
-        const float xx = points.x[std::size_t(i)] * points.x[std::size_t(i)];
-        const float yy = points.y[std::size_t(i)] * points.y[std::size_t(i)];
-        sum += xx;
-        sum += yy;
-    }
-    const float size = float(std::sqrt(sum / rigid_count));
-    const float inverse = float(1.0 / size);
-    for (float& x : points.x) x *= inverse;
-    for (float& y : points.y) y *= inverse;
-    return size;
-}
-
-// One rotation of the one-sided Jacobi method: makes the columns c0 and c1 orthogonal, turns v0 and v1 along.
-void turn(float cosine, float sine, Vector2& first, Vector2& second) {
-    const Vector2 a = first;
-    const Vector2 b = second;
-    first = {cosine * a.x + sine * b.x, cosine * a.y + sine * b.y};
-    second = {-sine * a.x + cosine * b.x, -sine * a.y + cosine * b.y};
-}
-
-// The proper rotation that maximises the trace of R C (section 4.2, steps 7 and 8), as R00, R01, R10, R11.
-std::array<float, 4> best_rotation(Vector2 c0, Vector2 c1) {
-    Vector2 v0{1.0f, 0.0f};
-    Vector2 v1{0.0f, 1.0f};
-    for (int sweep = 0; sweep < 30; ++sweep) {
-        const double alpha = dot(c0, c0);
-        const double beta = dot(c1, c1);
-        const double product = dot(c0, c1);
-        if (std::fabs(product) <= 0x1p-22 * std::sqrt(alpha * beta)) break;
-        const double twice = 2.0 * product;
-        const double difference = alpha - beta;
-        const double length = std::sqrt(twice * twice + difference * difference);
-        float cosine, sine;
-        if (difference < 0.0) {
-            sine = float(std::sqrt((length - difference) / 2.0 / length));
-            cosine = float(twice / (2.0 * length * sine));
-        } else {
-            cosine = float(std::sqrt((length + difference) / (2.0 * length)));
-            sine = float(twice / (2.0 * length * cosine));
-        }
-        turn(cosine, sine, c0, c1);
-        turn(cosine, sine, v0, v1);
-    }
-    double w0 = std::sqrt(dot(c0, c0));
-    double w1 = std::sqrt(dot(c1, c1));
-    if (w0 < w1) {
-        std::swap(c0, c1);
-        std::swap(v0, v1);
-        std::swap(w0, w1);
-    }
-    const float inverse0 = float(1.0 / w0);
-    const float inverse1 = float(1.0 / w1);
-    const Vector2 u0{c0.x * inverse0, c0.y * inverse0};
-    Vector2 u1{c1.x * inverse1, c1.y * inverse1};
-    const auto product = [&](float v_first, float v_second, float u_first, float u_second) {
-        return float(double(v_first) * u_first + double(v_second) * u_second);
-    };
-    const double determinant = double(product(v0.x, v1.x, u0.x, u1.x)) * product(v0.y, v1.y, u0.y, u1.y) -
-                               double(product(v0.x, v1.x, u0.y, u1.y)) * product(v0.y, v1.y, u0.x, u1.x);
-    if (!(determinant > 0.0)) {
-        v1.x = -v1.x;
-        v1.y = -v1.y;
-    }
-    return {product(v0.x, v1.x, u0.x, u1.x), product(v0.x, v1.x, u0.y, u1.y), product(v0.y, v1.y, u0.x, u1.x),
-            product(v0.y, v1.y, u0.y, u1.y)};
-}
-
-// The linear part of the similarity from the landmarks to the mean shape times `scale`.
-std::array<float, 4> similarity(const float* landmarks, const float* mean_shape, double scale) {
+// The linear part of the similarity from the landmarks to the mean shape times `scale` (section 4.2).
+Similarity rigid_similarity(const float* landmarks, const float* mean_shape, double scale) {
     const float factor = float(scale);
-    RigidPoints from, to;
+    std::array<float, rigid_count> from_x, from_y, to_x, to_y;
     for (std::size_t i = 0; i < rigid_landmarks.size(); ++i) {
         const int landmark = rigid_landmarks[i];
-        from.x[i] = landmarks[landmark];
-        from.y[i] = landmarks[landmark + n];
-        to.x[i] = mean_shape[landmark] * factor;
-        to.y[i] = mean_shape[landmark + n] * factor;
+        from_x[i] = landmarks[landmark];
+        from_y[i] = landmarks[landmark + n];
+        to_x[i] = mean_shape[landmark] * factor;
+        to_y[i] = mean_shape[landmark + n] * factor;
     }
-    const float size_from = normalise(from);
-    const float size_to = normalise(to);
-    const float ratio = size_to / size_from;
-    double c[4] = {0.0, 0.0, 0.0, 0.0};
-    for (std::size_t i = 0; i < rigid_landmarks.size(); ++i) {
-        c[0] += double(from.x[i]) * to.x[i];
-        c[1] += double(from.x[i]) * to.y[i];
-        c[2] += double(from.y[i]) * to.x[i];
-        c[3] += double(from.y[i]) * to.y[i];
-    }
-    std::array<float, 4> a = best_rotation({float(c[0]), float(c[2])}, {float(c[1]), float(c[3])});
-    for (float& entry : a) entry *= ratio;
-    return a;
+    return similarity_between(from_x.data(), from_y.data(), to_x.data(), to_y.data(), rigid_count);
 }
 
 // A position in 1/1024 px; limited far outside of any image, so that the conversion and the sums below can't
@@ -147,12 +42,12 @@ std::int32_t fixed_point(double position) {
 
 AlignmentWarp alignment_warp(const float* landmarks, const float* mean_shape, float tx, float ty, int size,
                              double scale) {
-    const std::array<float, 4> a = similarity(landmarks, mean_shape, scale);
+    const Similarity a = rigid_similarity(landmarks, mean_shape, scale);
     const float middle = float(size / 2);
     // One fused and one rounded product, as the build of the reference had them (section 4.3).
-    const float origin_x = std::fma(a[1], ty, a[0] * tx);
-    const float origin_y = std::fma(a[3], ty, a[2] * tx);
-    const AlignmentWarp warp{a[0], a[1], -origin_x + middle, a[2], a[3], -origin_y + middle};
+    const float origin_x = std::fma(a.xy, ty, a.xx * tx);
+    const float origin_y = std::fma(a.yy, ty, a.yx * tx);
+    const AlignmentWarp warp{a.xx, a.xy, -origin_x + middle, a.yx, a.yy, -origin_y + middle};
     for (const float entry : warp)
         if (!std::isfinite(entry))
             throw Error(Error::Code::input,
