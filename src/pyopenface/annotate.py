@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import tempfile
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyopenface.columns import find
+from pyopenface._frame_rows import FrameRows, rows_of_source
 from pyopenface.drawing import FaceTable, Layers, draw_face, draw_faces
 from pyopenface.encoding import Mp4Writer, OverlayWriter, check_target, save_overlay_image
 from pyopenface.engine import check_camera
 from pyopenface.errors import Error, InputError
-from pyopenface.sources import CameraSource, Image, Source, default_camera, open_source, prefetch
+from pyopenface.sources import Image, Source, default_camera, open_source, prefetch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,8 +30,6 @@ _SECONDS_PER_PICTURE = 1.0
 _SEQUENCE_RATE = 30.0
 #: Kinds of files that browsers play, by the endings of their names.
 _PLAYABLE = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/mp4", ".webm": "video/webm"}
-
-_log = logging.getLogger("pyopenface")
 
 
 def annotate(
@@ -108,48 +105,33 @@ def annotate(
     """
     target = _as_path(path, "path")
     check_target(target)
-    df = _of_this_video(df, source)
+    df = rows_of_source(df, source)
     layers = Layers(landmarks, eyes, gaze, head_box, ids, action_units)
     faces = FaceTable.from_dataframe(df)
-    pictures = _rows_by_picture(df)
-    rows: dict[Any, list[int]] = pictures or {**faces.rows_by_frame()}
     known = _camera_of(df) if camera is None else check_camera(camera)
     with _open(source, df, options) as frames:
         _refuse_to_overwrite(frames, target)
-        _compare(df, faces, frames)
+        rows = FrameRows(df, faces, frames)
         # Pictures of different sizes each have their own guess.
-        guess = None if frames.is_images else frames.camera()
-        shown_by = _shifted(known, frames.offset) or guess
+        shown_by = _shifted(known, frames.offset) or (None if frames.is_images else frames.camera())
         shift = np.array(frames.offset, dtype=np.float64)
-        timed = any(str(name).strip() == "frame" for name in df.columns)
-        seconds_each = 1.0 / _SEQUENCE_RATE if timed else _SECONDS_PER_PICTURE
+        clock = _Clock(frames, rows.timed)
         ahead = contextlib.closing(_progress(frames, progress))
         with ahead as stream, contextlib.ExitStack() as stack:
             writer: Mp4Writer | None = None
-            origin, last, matched = 0.0, 0, False
             size: tuple[int, ...] | None = None
-            for index, frame in enumerate(stream):
+            for frame in stream:
                 if writer is None:
-                    origin = frame.timestamp
-                    writer = stack.enter_context(
-                        Mp4Writer(
-                            target,
-                            fps=1.0 / seconds_each if frames.is_images else _rate(frames),
-                            sound_from=frames.path if sound and not frames.is_images else None,
-                            sound_start=origin,
-                            quality=quality,
-                        )
+                    writer = Mp4Writer(
+                        target,
+                        fps=clock.rate,
+                        sound_from=frames.path if sound and not frames.is_images else None,
+                        sound_start=frame.timestamp,
+                        quality=quality,
                     )
-                elif len(df) and not timed and not pictures:
-                    raise InputError(
-                        f"df: neither a column 'frame' nor 'file' says which of several pictures of "
-                        f"{frames.name} its rows belong to"
-                    )
+                    stack.enter_context(writer)
                 image = frame.image.copy()
-                last = frame.number
-                key = (frame.path or Path()).resolve() if pictures else last
-                matched = matched or key in rows
-                marks = [faces.marks(row) for row in rows.get(key, ())]
+                marks = [faces.marks(row) for row in rows.of(frame)]
                 if shift.any():
                     for face in marks:
                         _move(face, -shift)
@@ -157,14 +139,37 @@ def annotate(
                 if frames.is_images:
                     size = size or image.shape[:2]
                     image = _fitted(image, size)
-                seconds = index * seconds_each if frames.is_images else frame.timestamp - origin
-                writer.write(image, _time(frames, seconds, index))
+                writer.write(image, clock.time(frame.timestamp))
             if writer is None:
                 raise InputError("the chosen part of the source has no frame")
-            if pictures and not matched:
-                raise InputError(f"df: {df['file'].iloc[0]} and its other files are none of {frames.name}")
-            _refuse_another_s(rows, frames, last)
+            rows.check_end()
     return target
+
+
+class _Clock:
+    """The output's clock, which begins with the first frame.
+
+    Frames keep the time between them; those without times, pictures among them, follow at a fixed rate.
+    """
+
+    def __init__(self, source: Source, timed: bool) -> None:
+        selection = source.selection
+        if source.is_images:
+            self.rate = _SEQUENCE_RATE if timed else 1.0 / _SECONDS_PER_PICTURE
+        else:
+            self.rate = selection.fps or source.fps / selection.every or _SEQUENCE_RATE
+        self._has_times = not source.is_images
+        self._has_rate = source.fps > 0
+        self._count = 0
+        self._origin = 0.0
+
+    def time(self, timestamp: float) -> float:
+        """Place the next frame."""
+        if self._count == 0:
+            self._origin = timestamp
+        passed, counted = timestamp - self._origin, self._count / self.rate
+        self._count += 1
+        return passed if self._has_times and (passed > 0 or self._has_rate) else counted
 
 
 def _as_path(path: Any, name: str) -> Path:
@@ -174,76 +179,12 @@ def _as_path(path: Any, name: str) -> Path:
         raise InputError(f"{name}: expected the path of a file, not a {type(path).__qualname__}") from error
 
 
-def _of_this_video(df: pd.DataFrame, source: Any) -> pd.DataFrame:
-    """The rows of one video out of a table that may hold several; checks that it is a table of faces."""
-    import pandas as pd
-
-    if not isinstance(df, pd.DataFrame):
-        raise InputError(f"df: expected a table of results, not a {type(df).__qualname__}")
-    if len(df) and not any(find(str(name).strip()) for name in df.columns):
-        raise InputError("df: the table has none of OpenFace's columns")
-    if not {"frame", "file"} <= set(df.columns):
-        return df
-    files = [str(file) for file in df["file"].unique()]
-    if len(files) < 2:
-        return df
-    name = os.fspath(source) if isinstance(source, str | os.PathLike) else None
-    if name not in files:
-        raise InputError(
-            f"df: it holds the faces of {len(files)} videos ({', '.join(files[:3])}, …) but none of {name}; "
-            "choose one by df[df['file'] == ...]"
-        )
-    chosen: pd.DataFrame = df[df["file"] == name]
-    return chosen
-
-
-def _compare(df: pd.DataFrame, faces: FaceTable, frames: Source) -> None:
-    """Refuse or doubt a table that was made from something else."""
-    if isinstance(frames, CameraSource):
-        raise InputError(
-            f"{frames.name}: a camera doesn't show again what was analysed; record a video, then annotate it"
-        )
-    if frames.path is None or frames.is_images:
-        return
-    width, height = frames.full_size
-    if faces.share_inside(width, height) < 0.5:
-        raise InputError(
-            f"df: most of its faces lie outside the pictures of {frames.path}, {width} x {height} pixels: it "
-            "was made from another video, or from this one in another size"
-        )
-    made_from = df.attrs.get("input")
-    if isinstance(made_from, str) and Path(made_from).name not in ("", frames.path.name):
-        _log.warning("df was made from %s and is drawn on %s", made_from, frames.path)
-
-
-def _refuse_another_s(rows: dict[Any, list[int]], frames: Source, last: int) -> None:
-    """Refuse a table that goes on after the end of the video; a few frames may be a matter of the decoder."""
-    if frames.path is None or frames.is_images or frames.truncated or frames.selection.end is not None:
-        return
-    beyond = sum(number > last for number in rows)
-    if beyond > max(2, 0.01 * len(rows)):
-        raise InputError(
-            f"df: it has frames up to {max(rows)}, but {frames.path} ends with frame {last}: it was made "
-            f"from another video (if not, draw df[df['frame'] <= {last}])"
-        )
-
-
 def _open(source: Any, df: pd.DataFrame, options: dict[str, Any]) -> Source:
     if isinstance(source, Source):
         return open_source(source, **options)
     remembered = df.attrs.get("source_options") or {}
     kept = {name: remembered[name] for name in _SOURCE_OPTIONS if remembered.get(name) is not None}
     return open_source(source, **{**kept, **options})
-
-
-def _rows_by_picture(df: pd.DataFrame) -> dict[Any, list[int]]:
-    """Say which rows belong to which file in a table of several pictures; empty for other tables."""
-    if "file" not in df.columns or "frame" in df.columns:
-        return {}
-    rows: dict[Any, list[int]] = {}
-    for row, file in enumerate(df["file"]):
-        rows.setdefault(Path(str(file)).resolve(), []).append(row)
-    return rows
 
 
 def _fitted(image: Image, size: tuple[int, ...]) -> Image:
@@ -282,17 +223,6 @@ def _shifted(
 def _refuse_to_overwrite(source: Source, target: Path) -> None:
     if source.path is not None and target.exists() and source.path.exists() and source.path.samefile(target):
         raise InputError(f"{target}: this is the source itself; choose another name for the annotated video")
-
-
-def _rate(source: Source) -> float:
-    """Frames per second that are left after choosing frames."""
-    selection = source.selection
-    return selection.fps or source.fps / selection.every or 30.0
-
-
-def _time(source: Source, seconds: float, index: int) -> float:
-    """Place a frame on the output's clock: by its own time, or one after the other."""
-    return seconds if seconds > 0 or source.fps or source.is_images else index / 30.0
 
 
 def _move(marks: Any, by: np.ndarray[Any, np.dtype[np.float64]]) -> None:

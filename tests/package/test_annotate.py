@@ -612,6 +612,11 @@ def test_a_table_of_another_video_is_refused(
     assert len(decoded(target)) == 140, "one frame more may be a matter of the decoder"
 
 
+def test_a_camera_is_not_asked_again(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="camera 0: a camera doesn't show again"):
+        annotate(0, empty_table(), tmp_path / "out.mp4")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
