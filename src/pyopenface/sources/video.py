@@ -148,7 +148,7 @@ def _rate_varies(path: Path, fps: float) -> bool:
         stored.append(float(packets.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0)
     packets.release()
     times = np.sort(stored)  # packets come in the order of decoding
-    if len(times) < 2 or times[1] <= 0:  # containers without times of their own
+    if len(times) < 2 or times[1] <= 0:  # containers without times of their own; OpenCV before 4.10
         return False
     counted = np.arange(len(times)) / fps
     return bool(np.abs(times - times[0] - counted).max() > CLOCK_TOLERANCE / fps)
@@ -166,8 +166,10 @@ class _Capture:
 
         self.threads = threads
         check_readable(path)
+        # OpenCV before 4.7 has no such property and takes no file with one that it doesn't know.
+        choice = [cv2.CAP_PROP_N_THREADS, threads] if hasattr(cv2, "CAP_PROP_N_THREADS") else []
         with quiet_opencv(), name_for_opencv(path) as name:
-            self._video = cv2.VideoCapture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, threads])
+            self._video = cv2.VideoCapture(name, cv2.CAP_FFMPEG, choice)
         if not self._video.isOpened():
             raise SourceError(f"{path}: can't be opened as a video: {guess_content(path)}")
         self._ahead = self._video.grab()
