@@ -1,14 +1,16 @@
-"""Options that have to be numbers: checked in one way, refused with their name and what was expected."""
+"""Arguments that have to be numbers or paths: checked in one way, refused with name and what was expected."""
 
 from __future__ import annotations
 
 import math
+import os
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 from pyopenface.errors import InputError
 
-__all__ = ["real_number", "whole_number"]
+__all__ = ["file_path", "real_number", "whole_number"]
 
 
 def real_number(name: str, value: Any, expected: str, *, least: float = 0.0, above: bool = False) -> float:
@@ -83,3 +85,35 @@ def whole_number(name: str, value: Any, least: int = 1) -> int:
     if found != int(found):
         raise InputError(f"{name}={value!r}: expected {expected}")
     return int(value)
+
+
+def file_path(name: str, value: Any) -> Path:
+    """
+    Check an argument that is a path.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the error.
+    value : object
+        What was given; str, bytes and path objects are paths.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    InputError
+        Anything else.
+
+    Examples
+    --------
+    >>> from pyopenface._options import file_path
+    >>> file_path("output", b"a.csv").name
+    'a.csv'
+    """
+    try:
+        return Path(os.fsdecode(value))
+    except TypeError:
+        raise InputError(f"{name}={value!r}: expected a path") from None

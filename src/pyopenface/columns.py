@@ -321,6 +321,8 @@ def describe(name: str) -> Column:
     >>> angle.unit, angle.sign, angle.frame
     ('rad', 'looks to the right of the image', 'camera')
     """
+    if not isinstance(name, str):
+        raise InputError(f"name={name!r}: expected the name of a column")
     added = {column.name: column for column, _ in _ADDED}
     column = find(name) or added.get(name.strip())
     if column is None:

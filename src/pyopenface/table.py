@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyopenface._core import format_rows
+from pyopenface._options import file_path
 from pyopenface._whole_writes import append
 from pyopenface.columns import Layout, find
 from pyopenface.errors import Error, InputError, OutputError, StateError
@@ -219,7 +220,7 @@ class CsvWriter:
         keep_empty: bool = True,
         files: bool = False,
     ) -> None:
-        self.path = Path(path)
+        self.path = file_path("path", path)
         self.layout = layout
         self.rows = 0
         self._keep_empty = keep_empty
@@ -329,7 +330,11 @@ class CsvWriter:
                     new.write(kept + b"," + text)
 
 
-def _refuse_repeated_columns(df: pd.DataFrame) -> None:
+def _check_table(df: pd.DataFrame) -> None:
+    import pandas as pd
+
+    if not isinstance(df, pd.DataFrame):
+        raise InputError(f"df: a table (pandas.DataFrame) expected, not a {type(df).__name__}")
     repeated = df.columns[df.columns.duplicated()]
     if len(repeated):
         raise InputError(f"the table has several columns {repeated[0]!r}; rename or drop all but one")
@@ -399,7 +404,7 @@ def to_openface_csv(
     Raises
     ------
     InputError
-        Several columns have the same name.
+        No table or path is given, or several columns have the same name.
     OutputError
         The file can't be written.
 
@@ -414,8 +419,8 @@ def to_openface_csv(
     >>> Path("pose.csv").read_text().splitlines()[1]
     '0,0,0.000,0.00,0,0.0,0.0,0.0,0.000,0.000,0.000'
     """
-    path = Path(path)
-    _refuse_repeated_columns(df)
+    path = file_path("path", path)
+    _check_table(df)
     decimals = _decimals_of(df, presence_decimals)
     names = [str(name) for name in df.columns]
     header = _header([f'"{n}"' if re.search(r'[,"\n]', n) else n for n in names], spaced_header)
@@ -508,7 +513,7 @@ def read_openface_csv(path: PathLike) -> pd.DataFrame:
     import pandas as pd
 
     _register_accessor()
-    path = Path(path)
+    path = file_path("path", path)
     text = _read_text(path)
     if b"\n" not in text:
         raise InputError(f"{path}: has no line of column names")
@@ -583,7 +588,8 @@ def to_parquet(df: pd.DataFrame, path: PathLike) -> None:
     Raises
     ------
     InputError
-        Several columns have the same name, or one has cells of kinds that Parquet can't hold together.
+        No table or path is given, several columns have the same name, or one has cells of kinds that Parquet
+        can't hold together.
     OutputError
         The file can't be written.
     Error
@@ -600,7 +606,8 @@ def to_parquet(df: pd.DataFrame, path: PathLike) -> None:
     True
     """
     pyarrow = _pyarrow()
-    _refuse_repeated_columns(df)
+    path = file_path("path", path)
+    _check_table(df)
     # Parquet columns have one type: numbers of faces beside names become text, and numbers when read.
     mixed = {name: df[name].astype(str) for name in _FACES if name in df and _is_mixed(df[name])}
     stored = df.assign(**mixed)
@@ -614,7 +621,7 @@ def to_parquet(df: pd.DataFrame, path: PathLike) -> None:
         _PARQUET_KEY: json.dumps(stored.attrs).encode(),
         _MIXED_KEY: json.dumps(list(mixed)).encode(),
     }
-    with _replacing(Path(path)) as file:
+    with _replacing(path) as file:
         pyarrow.parquet.write_table(arrow.replace_schema_metadata(metadata), file)
 
 
@@ -647,10 +654,11 @@ def read_parquet(path: PathLike) -> pd.DataFrame:
     """
     _register_accessor()
     pyarrow = _pyarrow()
+    path = file_path("path", path)
     try:
         arrow = pyarrow.parquet.read_table(path)
     except (OSError, pyarrow.ArrowInvalid) as error:
-        raise InputError(f"{os.fspath(path)}: can't be read as Parquet: {error}") from error
+        raise InputError(f"{path}: can't be read as Parquet: {error}") from error
     df: pd.DataFrame = arrow.to_pandas()  # its index and dtypes come from pandas' own metadata
     metadata = arrow.schema.metadata or {}
     for name in json.loads(metadata.get(_MIXED_KEY, b"[]")):

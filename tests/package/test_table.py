@@ -391,3 +391,25 @@ def test_files_that_are_not_parquet_are_refused(tmp_path: Path) -> None:
     for name in ("a.parquet", "absent.parquet"):
         with pytest.raises(InputError, match=name):
             table.read_parquet(tmp_path / name)
+
+
+# --- wrong arguments -------------------------------------------------------------------------------
+
+
+def test_what_is_no_table_or_path_is_refused_by_name(tmp_path: Path) -> None:
+    df = table.to_dataframe(some_values(2), SMALL)
+    wrong_tables = (None, [df], df.to_numpy())
+    for write in (table.to_openface_csv, table.to_parquet):
+        for wrong in wrong_tables:
+            with pytest.raises(InputError, match=r"df: a table \(pandas.DataFrame\) expected, not a "):
+                write(wrong, tmp_path / "a")
+        with pytest.raises(InputError, match="path=5: expected a path"):
+            write(df, 5)
+    for read in (table.read_openface_csv, table.read_parquet):
+        with pytest.raises(InputError, match="path=None: expected a path"):
+            read(None)
+    with pytest.raises(InputError, match="path=5: expected a path"):
+        table.CsvWriter(5, SMALL)
+    with pytest.raises(InputError, match="name=5: expected the name of a column"):
+        columns.describe(5)
+    assert not list(tmp_path.iterdir())
