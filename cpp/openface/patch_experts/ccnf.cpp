@@ -1,6 +1,8 @@
 #include "openface/patch_experts/ccnf.h"
 
 #include <algorithm>
+#include <map>
+#include <utility>
 
 #include "openface/core/thread_pool.h"
 #include "openface/image/area_warp.h"
@@ -40,7 +42,18 @@ std::unique_ptr<CcnfExperts> CcnfExperts::load(const std::vector<std::filesystem
     const std::size_t views = experts->scales_.front().views.size();
     experts->associations_.resize(files.size() * views * experts->edges_.size());
     for (auto& association : experts->associations_) association = std::make_unique<Association>();
+    experts->number_smoothings();
     return experts;
+}
+
+void CcnfExperts::number_smoothings() {
+    std::map<std::pair<float, std::vector<float>>, std::size_t> numbers;
+    for (std::vector<Expert>& scale : experts_)
+        for (Expert& expert : scale)
+            expert.smoothing =
+                numbers.try_emplace({expert.alpha_sum, expert.betas}, numbers.size()).first->second;
+    smoothings_.resize(numbers.size() * edges_.size());
+    for (auto& smoothing : smoothings_) smoothing = std::make_unique<Smoothing>();
 }
 
 void CcnfExperts::read_scale(const std::filesystem::path& file, LoadingLimits& limits) {
@@ -162,22 +175,30 @@ const CcnfExperts::Association* CcnfExperts::association(int scale, int view, in
                               std::size_t(edges - edges_.begin());
     Association& kept = *associations_[index];
     std::call_once(kept.once, [&] {
-        kept.expert_size = edges->association_size();
-        kept.matrices = UninitialisedFloats(kept.expert_size * std::size_t(landmark_count_));
+        kept.bytes = edges->association_size() * sizeof(float);
+        kept.matrices.resize(std::size_t(landmark_count_));
         const View& shown = scales_[std::size_t(scale)].views[std::size_t(view)];
         constexpr int at_a_time = 4;  // landmarks that share working memory
         parallel_for((landmark_count_ + at_a_time - 1) / at_a_time, [&](int group) {
             AssociationScratch scratch;
             const int end = std::min((group + 1) * at_a_time, landmark_count_);
-            for (int i = group * at_a_time; i < end; ++i) {
-                if (!shown.visible[std::size_t(i)]) continue;
-                const Expert& e = expert(scale, view, i);
-                make_association(*edges, e.alpha_sum, e.betas, scratch,
-                                 kept.matrices.data() + std::size_t(i) * kept.expert_size);
-            }
+            for (int i = group * at_a_time; i < end; ++i)
+                if (shown.visible[std::size_t(i)])
+                    kept.matrices[std::size_t(i)] =
+                        smoothing(expert(scale, view, i), std::size_t(edges - edges_.begin()), scratch);
         });
     });
     return &kept;
+}
+
+const float* CcnfExperts::smoothing(const Expert& expert, std::size_t edges,
+                                    AssociationScratch& scratch) const {
+    Smoothing& kept = *smoothings_[expert.smoothing * edges_.size() + edges];
+    std::call_once(kept.once, [&] {
+        kept.matrix = UninitialisedFloats(edges_[edges].association_size());
+        make_association(edges_[edges], expert.alpha_sum, expert.betas, scratch, kept.matrix.data());
+    });
+    return kept.matrix.data();
 }
 
 void CcnfExperts::respond(const ResponseQuery& query, ResponseMaps& maps, PatchScratch& scratch) const {
@@ -214,19 +235,18 @@ void CcnfExperts::respond(const ResponseQuery& query, ResponseMaps& maps, PatchS
                                           e.neuron_count, padded(e.neuron_count)};
             batch.responses[batch.count] = scratch.maps.data() + batch.count * positions;
             batch.upcoming[batch.count] =
-                smoothing == nullptr ? static_cast<const void*>(e.weights.data())
-                                     : smoothing->matrices.data() + std::size_t(i) * smoothing->expert_size;
+                smoothing == nullptr ? e.weights.data() : smoothing->matrices[std::size_t(i)];
             landmarks[batch.count++] = i;
         }
         if (batch.count == 0) break;
-        batch.upcoming_bytes = smoothing == nullptr ? 0 : smoothing->expert_size * sizeof(float);
+        batch.upcoming_bytes = smoothing == nullptr ? 0 : smoothing->bytes;
         grow(scratch.patches, ccnf_scratch_size(window, support));
         ccnf_neuron_responses(batch, stride, window, support, scratch.patches.data());
         for (int k = 0; k < batch.count; ++k) {
             const int landmark = landmarks[k];
             if (smoothing != nullptr) {
-                associate(smoothing->matrices.data() + std::size_t(landmark) * smoothing->expert_size,
-                          window * window, batch.responses[k], smoothed);
+                associate(smoothing->matrices[std::size_t(landmark)], window * window, batch.responses[k],
+                          smoothed);
                 ccnf_write_map(smoothed, window, 1.0f, maps.map(landmark), maps.stride);
             } else {
                 const Expert& e = expert(query.scale, query.view, landmark);

@@ -2,7 +2,8 @@
 // 9).
 //
 // A response map is a sum of logistic neurons on the contrast-normalised patch, smoothed by the expert's
-// association matrix. The association matrices are inverted when a view is first used and kept.
+// association matrix. The association matrices are inverted when a view is first used, and kept; experts with
+// the same weights of their vertices and edges share one, as those of landmarks that mirror each other do.
 #pragma once
 
 #include <filesystem>
@@ -35,15 +36,20 @@ class CcnfExperts final : public PatchExperts {
         std::vector<double> twice_alphas;
         std::vector<float> betas;
         float alpha_sum = 0.0f;
+        std::size_t smoothing = 0;  // number of its association matrices
         int neuron_count = 0;
         int support = 11;
     };
-    // The association matrices of all landmarks of one (scale, view, window), made at first use.
+    // An association matrix for one window, made at first use.
+    struct Smoothing {
+        std::once_flag once;
+        UninitialisedFloats matrix;
+    };
+    // The association matrices of one (scale, view, window), gathered at first use.
     struct Association {
         std::once_flag once;
-        std::size_t expert_size = 0;
-        UninitialisedFloats
-            matrices;  // of the landmarks that the view shows  // of invisible landmarks: zeros
+        std::size_t bytes = 0;               // of a matrix
+        std::vector<const float*> matrices;  // by landmark; null where the view hides it
     };
 
     // What loading may still cost. The published files need a hundredth of the work: their largest window is
@@ -60,6 +66,8 @@ class CcnfExperts final : public PatchExperts {
     Expert read_expert(BinaryReader& reader, std::size_t beta_count, LoadingLimits& limits) const;
     void check_association(const std::filesystem::path& file, const Expert& expert,
                            LoadingLimits& limits) const;
+    void number_smoothings();
+    const float* smoothing(const Expert& expert, std::size_t edges, AssociationScratch& scratch) const;
     const Association* association(int scale, int view, int window) const;
     const Expert& expert(int scale, int view, int landmark) const {
         return experts_[std::size_t(scale)][std::size_t(view * landmark_count_ + landmark)];
@@ -67,6 +75,7 @@ class CcnfExperts final : public PatchExperts {
 
     std::vector<std::vector<Expert>> experts_;  // scale -> view * n + landmark
     std::vector<EdgeComponents> edges_;         // of the file read last, as the reference has it
+    mutable std::vector<std::unique_ptr<Smoothing>> smoothings_;      // Expert::smoothing x edges_
     mutable std::vector<std::unique_ptr<Association>> associations_;  // scale x view x edges_
 };
 
