@@ -3,35 +3,14 @@
 #include <algorithm>
 #include <cstdint>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
 namespace openface {
-
-namespace {
-
-// An update touches one counter per entry, each on a page of its own: with pages of 4 KB most of its time is
-// spent on finding them.
-void ask_for_large_pages([[maybe_unused]] void* memory, [[maybe_unused]] std::size_t size) {
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-    const auto begin = (reinterpret_cast<std::uintptr_t>(memory) + 4095) / 4096 * 4096;
-    const auto end = (reinterpret_cast<std::uintptr_t>(memory) + size) / 4096 * 4096;
-    if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
-#endif
-}
-
-}  // namespace
 
 RunningMedian::RunningMedian(int entries, HistogramRange range)
     : range_(range),
+      counts_(std::size_t(entries) * std::size_t(range.bins)),
       cursors_(std::size_t(entries)),
       medians_(std::size_t(entries)),
-      sample_bins_(std::size_t(entries)) {
-    const std::size_t count = std::size_t(entries) * std::size_t(range.bins);
-    counts_ = ZeroedCounts(count);
-    ask_for_large_pages(counts_.data(), count * sizeof(std::uint32_t));
-}
+      sample_bins_(std::size_t(entries)) {}
 
 double RunningMedian::centre(int bin) const {
     const double width = (range_.high - range_.low) / range_.bins;
