@@ -51,26 +51,39 @@ class Result:
         The frame.
     rows : numpy.ndarray
         float64 (k, c): one row per face, the columns of `Run.columns`.
-    accepted : list of bool
-        Per face, whether the fit was accepted (can differ from the column success, see tracking.md, section
-        3.1).
-    identity_confidences : list of float or None
-        Per face, how sure its id is; None where ids are those of trackers.
+    fitted : FittedFrame
+        The fits that the rows were made from.
+    identity : {"slot", "track"}
+        Whether ids are those of trackers or of people.
     fhog : numpy.ndarray or None
         float32 (k, 4464) if asked for.
     aligned : list of numpy.ndarray
         The aligned faces if asked for.
-    likelihoods : list of numpy.ndarray
-        Per face the likelihood of every landmark, see `Face.landmark_likelihoods`.
     """
 
     frame: Frame
     rows: npt.NDArray[np.float64]
-    accepted: list[bool]
-    identity_confidences: list[float] | None = None
+    fitted: _core.FittedFrame
+    identity: Identity
     fhog: npt.NDArray[np.float32] | None = None
     aligned: list[npt.NDArray[np.uint8]] = field(default_factory=list)
-    likelihoods: list[npt.NDArray[np.float32]] | None = None
+
+    @property
+    def accepted(self) -> list[bool]:
+        """Per face, whether the fit was accepted (can differ from the column success, see tracking.md,
+        section 3.1).
+        """
+        return self.fitted.accepted
+
+    @property
+    def identity_confidences(self) -> list[float] | None:
+        """Per face, how sure its id is; None where ids are those of trackers."""
+        return self.fitted.identity_confidences if self.identity == "track" else None
+
+    @property
+    def likelihoods(self) -> list[npt.NDArray[np.float32]]:
+        """Per face the likelihood of every landmark, see `Face.landmark_likelihoods`."""
+        return self.fitted.landmark_likelihoods
 
 
 class Run:
@@ -171,11 +184,10 @@ class Run:
         values = self._observer.observe(
             fitted, camera, frame.number, frame.timestamp, fhog=self._fhog, alignment=self._alignment
         )
-        sure = fitted.identity_confidences if self.identity == "track" else None
         if isinstance(values, tuple):
             rows, fhog, aligned = values
-            return Result(frame, rows, fitted.accepted, sure, fhog, aligned, fitted.landmark_likelihoods)
-        return Result(frame, values, fitted.accepted, sure, likelihoods=fitted.landmark_likelihoods)
+            return Result(frame, rows, fitted, self.identity, fhog, aligned)
+        return Result(frame, values, fitted, self.identity)
 
     def _camera_for(self, source: Source, frame: Frame) -> tuple[float, float, float, float]:
         if self.camera is not None:

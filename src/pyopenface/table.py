@@ -267,7 +267,9 @@ class CsvWriter:
         StateError
             The writer is closed.
         """
-        rows = np.atleast_2d(np.asarray(values, dtype=np.float64))
+        rows = np.asarray(values, dtype=np.float64)
+        if rows.ndim == 1:
+            rows = rows[None]
         if rows.ndim != 2 or rows.shape[1] != len(self.layout):
             raise InputError(f"values: must have shape (k, {len(self.layout)}); got {np.shape(values)}")
         text = format_rows(rows, self.layout.decimals, nan="")

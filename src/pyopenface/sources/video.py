@@ -186,6 +186,7 @@ class _Capture:
             self._video.release()
             raise SourceError(f"{path}: the first frame of this video can't be decoded") from None
         self.size = (width, height)
+        self._milliseconds = cv2.CAP_PROP_POS_MSEC
 
     def grab(self) -> bool:
         if self._ahead:
@@ -201,9 +202,7 @@ class _Capture:
         return cast(Image, image)
 
     def stored_time(self) -> float:
-        import cv2
-
-        return float(self._video.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
+        return float(self._video.get(self._milliseconds)) / 1000.0
 
     def release(self) -> None:
         self._video.release()
