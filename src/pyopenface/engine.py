@@ -20,7 +20,7 @@ from pyopenface import _core
 from pyopenface._threads import thread_count
 from pyopenface.errors import InputError
 from pyopenface.sources.base import Frame, Source, default_camera
-from pyopenface.sources.read_ahead import ahead, prefetch
+from pyopenface.sources.read_ahead import ahead, beside, prefetch, stable_frames
 from pyopenface.weights import ActionUnits, Models, load_models
 
 __all__ = ["ActionUnits", "Models", "Program", "Result", "Run", "load_models", "thread_count"]
@@ -203,7 +203,13 @@ class Run:
         Positions are those of the whole picture, also if the source cuts out a region.
         """
         source.decoding_threads = self.threads
-        stream = ahead(self._fitted(prefetch(source))) if self.threads > 1 else self._fitted(iter(source))
+        stream: Generator[tuple[Frame, _core.FittedFrame], None, None]
+        if self.threads == 1:
+            stream = self._fitted(iter(source))
+        elif self.threads == 2 and source.path is not None:
+            stream = beside(self.fit, stable_frames(source))
+        else:
+            stream = ahead(self._fitted(prefetch(source)))
         camera: tuple[float, float, float, float] | None = None
         shift = self._shift(source)
         with contextlib.closing(stream):

@@ -7,6 +7,7 @@ import gc
 import gzip
 import hashlib
 import importlib
+import itertools
 import json
 import logging
 import os
@@ -29,6 +30,7 @@ from media import label_of, labelled, write_video
 
 from pyopenface import InputError, SourceError
 from pyopenface.sources import Frame, default_camera, open_source, prefetch, read_image
+from pyopenface.sources.read_ahead import beside
 
 VIDEOS = ["default.wmv", "changeLighting.wmv", "2015-10-15-15-14.avi", "multi_face_h264.avi", "clip60.avi"]
 
@@ -600,7 +602,8 @@ def test_memory_stays_flat_over_an_endless_generator() -> None:
 
 
 def threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "pyopenface-prefetch"]
+    names = ("pyopenface-ahead", "pyopenface-beside")
+    return [thread for thread in threading.enumerate() if thread.name in names]
 
 
 def test_reading_ahead_changes_nothing(samples: Path) -> None:
@@ -638,6 +641,77 @@ def test_at_most_depth_frames_wait() -> None:
     assert made == 6, "two consumed, three waiting, one in the hand of the thread"
     consumer.close()  # type: ignore[attr-defined]
     assert not threads()
+
+
+def test_threads_of_reading_ahead_are_found() -> None:
+    consumer = prefetch(open_source(numbered(9)))
+    next(consumer)
+    other = beside(str, range(9))
+    next(other)
+    assert len(threads()) == 2
+    consumer.close()  # type: ignore[attr-defined]
+    other.close()
+    assert not threads()
+
+
+@pytest.mark.parametrize("depth", [1, 2, 6, 100])
+def test_results_from_beside_are_those_of_a_plain_walk(depth: int) -> None:
+    main = threading.current_thread()
+    places = []
+
+    def square(n: int) -> int:
+        places.append(threading.current_thread())
+        return n * n
+
+    made: list[int] = []
+    got = []
+    for item, result in beside(square, (made.append(n) or n for n in range(30)), depth):
+        got.append((item, result))
+        assert len(made) - len(got) < depth
+    assert got == [(n, n * n) for n in range(30)]
+    assert main not in places
+    assert not threads()
+
+
+def test_errors_beside_arrive_after_the_results_before_them() -> None:
+    def items() -> Iterator[int]:
+        yield from range(3)
+        raise RuntimeError("the user's own error")
+
+    def refuse(n: int) -> int:
+        if n == 2:
+            raise ValueError("two")
+        return n
+
+    for items_, function, error, count in (
+        (items(), str, RuntimeError, 3),
+        (range(9), refuse, ValueError, 2),
+    ):
+        got = []
+        with pytest.raises(error):
+            for pair in beside(function, items_):
+                got.append(pair)
+        assert len(got) == count
+        assert not threads()
+
+
+def test_stopping_beside_early_closes_the_generator() -> None:
+    closed = threading.Event()
+
+    def items() -> Iterator[int]:
+        try:
+            yield from itertools.count()
+        finally:
+            closed.set()
+
+    for item, _ in beside(str, items()):
+        if item == 5:
+            break
+    gc.collect()
+    assert closed.wait(5)
+    assert not threads()
+    with pytest.raises(InputError, match="depth=0"):
+        beside(str, [], 0)
 
 
 def test_an_error_arrives_after_the_frames_before_it() -> None:
