@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from numbers import Real
@@ -10,10 +11,18 @@ from typing import Any
 
 from pyopenface.errors import InputError
 
-__all__ = ["file_path", "real_number", "whole_number"]
+__all__ = ["confidence_threshold", "file_path", "real_number", "whole_number"]
 
 
-def real_number(name: str, value: Any, expected: str, *, least: float = 0.0, above: bool = False) -> float:
+def real_number(
+    name: str,
+    value: Any,
+    expected: str,
+    *,
+    least: float = 0.0,
+    above: bool = False,
+    most: float = math.inf,
+) -> float:
     """
     Check an option that is a finite number.
 
@@ -29,6 +38,8 @@ def real_number(name: str, value: Any, expected: str, *, least: float = 0.0, abo
         The smallest number that is allowed, or the largest that isn't.
     above : bool
         Whether `least` itself is not allowed.
+    most : float
+        The largest number that is allowed.
 
     Returns
     -------
@@ -45,11 +56,39 @@ def real_number(name: str, value: Any, expected: str, *, least: float = 0.0, abo
     >>> real_number("start", 2, "seconds, 0 or more")
     2.0
     """
-    if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
-        found = float(value)
-        if found > least or (found == least and not above):
-            return found
+    if isinstance(value, Real) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):  # whole numbers beyond those with a point
+            found = float(value)
+            if math.isfinite(found) and (found > least or (found == least and not above)) and found <= most:
+                return found
     raise InputError(f"{name}={value!r}: expected {expected}")
+
+
+def confidence_threshold(threshold: Any) -> float:
+    """
+    Check a threshold of the confidence, a number between 0 and 1.
+
+    Parameters
+    ----------
+    threshold : object
+        What was given.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError
+        Anything else.
+
+    Examples
+    --------
+    >>> from pyopenface._options import confidence_threshold
+    >>> confidence_threshold(1)
+    1.0
+    """
+    return real_number("threshold", threshold, "a number between 0 and 1", most=1.0)
 
 
 def whole_number(name: str, value: Any, least: int = 1) -> int:
@@ -114,6 +153,9 @@ def file_path(name: str, value: Any) -> Path:
     'a.csv'
     """
     try:
-        return Path(os.fsdecode(value))
+        path = os.fsdecode(value)
     except TypeError:
         raise InputError(f"{name}={value!r}: expected a path") from None
+    if "\0" in path:
+        raise InputError(f"{name}={value!r}: expected a path, and none has a zero byte in it")
+    return Path(path)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pyopenface import _timeline as timeline
-from pyopenface._options import real_number, whole_number
+from pyopenface._options import confidence_threshold, real_number, whole_number
 from pyopenface._timeline import Floats, Ints
 from pyopenface.columns import Column, find
 from pyopenface.errors import InputError
@@ -42,14 +42,6 @@ def _choice(name: str, value: str, allowed: Sequence[str]) -> None:
 def _gap(max_gap: Any) -> float:
     """Check the length of a gap; infinity bridges all of them."""
     return math.inf if max_gap == math.inf else real_number("max_gap", max_gap, "seconds, 0 or more")
-
-
-def _share(threshold: Any) -> float:
-    """Check a threshold of the confidence."""
-    expected = "a number between 0 and 1"
-    if (share := real_number("threshold", threshold, expected)) > 1:
-        raise InputError(f"threshold={threshold!r}: expected {expected}")
-    return share
 
 
 def _replaced(frame: pd.DataFrame, names: Sequence[str], cells: Floats) -> pd.DataFrame:
@@ -300,7 +292,7 @@ class OpenFaceAccessor:
         >>> len(df.openface.confident(0.8))
         1
         """
-        threshold = _share(threshold)
+        threshold = confidence_threshold(threshold)
         self._require(["confidence"])
         return self._like(self._df[self._df["confidence"] >= threshold].copy())
 
@@ -330,7 +322,7 @@ class OpenFaceAccessor:
         _choice("missing", missing, ("nan", "drop", "keep"))
         failed = self._failed()
         if threshold is not None:
-            threshold = _share(threshold)
+            threshold = confidence_threshold(threshold)
             self._require(["confidence"])
             failed |= self._df["confidence"].to_numpy() < threshold
         result = self._df.copy()
@@ -621,6 +613,8 @@ class OpenFaceAccessor:
         if columns is None:
             front = ["confidence"] if confidence and "confidence" in self._df.columns else []
             return front + [c.name for c in self._measured() if not c.name.endswith("_c")]
+        if not isinstance(columns, Iterable):
+            raise InputError(f"columns={columns!r}: expected names of columns")
         names = self._require([columns] if isinstance(columns, str) else list(dict.fromkeys(columns)))
         for name in names:
             if not pd.api.types.is_numeric_dtype(self._df[name].dtype):
@@ -1059,9 +1053,10 @@ class OpenFaceAccessor:
         [0]
         """
         _choice("on_conflict", on_conflict, ("error", "confident"))
-        if isinstance(faces, str) or not isinstance(faces, Iterable) or len(list(faces)) == 0:
+        known = [] if isinstance(faces, str) or not isinstance(faces, Iterable) else list(faces)
+        if not known:
             raise InputError(f"faces={faces!r}: expected a list of at least one face")
-        faces = list(faces)
+        faces = known
         self._known(*faces)
         into = faces[0] if into is None else into
         if into in self.faces and into not in faces:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyopenface import _core
-from pyopenface._options import whole_number
+from pyopenface._options import file_path, whole_number
 from pyopenface.columns import Layout
 from pyopenface.engine import (
     ActionUnits,
@@ -496,19 +496,17 @@ class _Analysis:
                     writer.rewrite_action_units(units[0], units[1])
 
     def _check_output(self, output: Any) -> None:
-        if not isinstance(output, str | os.PathLike):
-            raise InputError(f"output={output!r}: expected a path")
-        path = Path(output)
+        path = file_path("output", output)
         if path.suffix.lower() in (".parquet", ".pq", ".feather", ".xlsx", ".gz"):
             raise InputError(
-                f"output={os.fspath(path)!r}: this is written row by row as plain CSV; for other files use "
+                f"output={str(path)!r}: this is written row by row as plain CSV; for other files use "
                 "pyopenface.to_parquet(df, path), or to_openface_csv, which takes .csv.gz, on the result"
             )
         rewritten = self.run.program == "single_face" or self.run.identity == "track"
         rewritten = rewritten and self.au is not None and self.postprocess
         if rewritten and (path.is_fifo() or path.is_char_device()):
             raise InputError(
-                f"output={os.fspath(path)!r}: action units are post-processed in the file at the end, and "
+                f"output={str(path)!r}: action units are post-processed in the file at the end, and "
                 "this is none; give a file, or postprocess=False (--no-postprocess)"
             )
 

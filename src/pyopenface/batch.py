@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pyopenface._options import whole_number
+from pyopenface._options import file_path, whole_number
 from pyopenface.engine import thread_count
 from pyopenface.errors import DownloadError, Error, InputError, SourceError
 
@@ -183,7 +183,7 @@ def analyze_videos(
     """
     from pyopenface.analyze import analyze
 
-    names = None if output is None else [Path(output) / name for name in csv_names(sources)]
+    names = None if output is None else [file_path("output", output) / name for name in csv_names(sources)]
     different = {_text(source): source for source in sources}  # rows of one given twice can't be told apart
     if len(different) < len(sources):
         _log.warning("%d of %d videos: the others were given twice", len(different), len(sources))

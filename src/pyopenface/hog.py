@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
 
+from pyopenface._options import file_path
 from pyopenface._whole_writes import append
 from pyopenface.errors import InputError, OutputError, SourceError
 
@@ -38,6 +38,8 @@ def read_hog(path: str | os.PathLike[str]) -> tuple[npt.NDArray[np.bool_], npt.N
 
     Raises
     ------
+    InputError
+        If there is no path.
     SourceError
         If the file can't be read, is truncated, or is no ``.hog`` file of a 112 x 112 px face.
 
@@ -51,12 +53,11 @@ def read_hog(path: str | os.PathLike[str]) -> tuple[npt.NDArray[np.bool_], npt.N
     >>> success, fhog.shape
     (array([ True]), (1, 12, 12, 31))
     """
+    file = file_path("path", path)
     try:
-        data = Path(path).read_bytes()
+        data = file.read_bytes()
     except OSError as error:
-        raise SourceError(
-            f"can't read the HOG file {os.fspath(path)!r}: {error.strerror or error}"
-        ) from error
+        raise SourceError(f"can't read the HOG file {str(file)!r}: {error.strerror or error}") from error
     whole, rest = divmod(len(data), _RECORD.itemsize)
     records = np.frombuffer(data, _RECORD, whole)
     wrong = np.flatnonzero(
@@ -65,13 +66,13 @@ def read_hog(path: str | os.PathLike[str]) -> tuple[npt.NDArray[np.bool_], npt.N
     if wrong.size:
         rows, columns, channels = (int(number) for number in records["shape"][wrong[0]])
         raise SourceError(
-            f"{os.fspath(path)!r} is no HOG file of OpenFace's face descriptors: record {wrong[0]} (byte "
+            f"{str(file)!r} is no HOG file of OpenFace's face descriptors: record {wrong[0]} (byte "
             f"{wrong[0] * _RECORD.itemsize}) claims {rows} x {columns} cells, {channels} channels, success "
             f"{float(records['good'][wrong[0]])}; 12 x 12, 31 and 1 or -1 expected"
         )
     if rest:
         raise SourceError(
-            f"the HOG file {os.fspath(path)!r} is truncated, or no HOG file: {whole} records of "
+            f"the HOG file {str(file)!r} is truncated, or no HOG file: {whole} records of "
             f"{_RECORD.itemsize} bytes, then {rest} bytes"
         )
     return records["good"] > 0, records["fhog"].astype(np.float32)
@@ -91,6 +92,8 @@ class HogWriter:
 
     Raises
     ------
+    InputError
+        If there is no path.
     OutputError
         If the file can't be created or written.
 
@@ -102,9 +105,10 @@ class HogWriter:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = os.fspath(path)
+        file = file_path("path", path)
+        self._path = str(file)
         try:
-            self._file = Path(path).open("wb", buffering=0)  # noqa: SIM115  (closed by close)
+            self._file = file.open("wb", buffering=0)
         except OSError as error:
             raise self._failed(error) from error
         self._record = np.zeros(1, _RECORD)

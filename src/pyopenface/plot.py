@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 import pyopenface.accessor  # noqa: F401  (registers df.openface)
+from pyopenface._options import confidence_threshold, real_number
 from pyopenface.columns import AU_NAMES
 from pyopenface.errors import Error, InputError
 
@@ -109,11 +110,6 @@ def _faces(df: pd.DataFrame, faces: Hashable | Sequence[Hashable] | None) -> lis
         if face_id not in known:
             raise InputError(f"faces: there is no face {face_id!r}; the faces are {known}")
     return wanted
-
-
-def _check_threshold(threshold: float) -> None:
-    if not isinstance(threshold, float | int | np.number) or not 0 <= threshold <= 1:
-        raise InputError(f"threshold: must be between 0 and 1, not {threshold!r}")
 
 
 def _colours(df: pd.DataFrame) -> dict[Any, Any]:
@@ -220,7 +216,7 @@ def positions(df: pd.DataFrame, threshold: float = 0.8, *, ax: Any = None) -> np
     >>> plot.positions(df, threshold=0.9)[1].get_title()
     'confidence ≥ 0.9: 5 of 5'
     """
-    _check_threshold(threshold)
+    threshold = confidence_threshold(threshold)
     people, colours = _faces(df, None), _colours(df)
     parts = (df, df.openface.confident(threshold))
     centres = [
@@ -332,6 +328,8 @@ def _units(df: pd.DataFrame, units: str | Sequence[str] | None) -> list[str]:
         raise InputError("the table has no action units")
     if units is None:
         return [unit for unit in _SHOWN_UNITS if unit in there] or there
+    if not isinstance(units, Iterable):
+        raise InputError(f"units={units!r}: expected names of action units, such as 'AU12'")
     chosen = [units] if isinstance(units, str) else list(units)
     if not chosen:
         raise InputError("units: none is chosen")
@@ -494,10 +492,9 @@ def gaze_density(
     >>> len(plot.gaze_density(df))
     1
     """
-    if not bins > 0:
-        raise InputError(f"bins: must be positive, not {bins}")
-    if extent is not None and not 0 < extent <= 180:
-        raise InputError(f"extent: must be between 0 and 180 degrees, not {extent}")
+    bins = real_number("bins", bins, "degrees, more than 0", above=True)
+    if extent is not None:
+        extent = real_number("extent", extent, "degrees, more than 0, at most 180", above=True, most=180.0)
     people, colours = _faces(df, faces), _colours(df)
     view = df.openface.gaze()
     if "frame" in df.columns:
@@ -510,9 +507,9 @@ def gaze_density(
         inside = np.logical_or.reduce(looks)
         reach = np.maximum(np.abs(yaw[inside]), np.abs(pitch[inside]))
         extent = float(max(np.percentile(reach, 98), 10.0)) if len(reach) else 30.0
-    count = int(np.ceil(extent / bins))
-    if count > 500:
+    if extent / bins > 500:
         raise InputError(f"bins: {bins:g} degrees are too fine for {extent:g} degrees to all sides")
+    count = int(np.ceil(extent / bins))
     edges = np.arange(-count, count + 1) * bins
     shares = [
         100 * np.histogram2d(yaw[rows], pitch[rows], bins=(edges, edges))[0].T / max(rows.sum(), 1)
@@ -720,7 +717,7 @@ def confidence(df: pd.DataFrame, threshold: float = 0.8, *, ax: Axes | None = No
     >>> plot.confidence(df).get_xlabel()
     'frame'
     """
-    _check_threshold(threshold)
+    threshold = confidence_threshold(threshold)
     people, colours = _faces(df, None), _colours(df)
     wide = df.openface.wide("confidence", missing="keep")
     time, label = _clock(wide)

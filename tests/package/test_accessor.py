@@ -539,6 +539,7 @@ def test_tables_without_rows() -> None:
         ("resample", (10, "mean", "long"), "max_gap='long'"),
         ("smooth", ("wide",), "window='wide'"),
         ("smooth", (2.5,), "window=2.5"),
+        ("smooth", (10**400,), "window=1000"),
         ("interpolate", (None,), "max_gap=None"),
         ("blinks", ("closed",), "threshold='closed'"),
         ("wide", (["AU12_r"],), "column=['AU12_r']"),
@@ -564,6 +565,8 @@ def test_smoothing_nothing_changes_nothing(gap: pd.DataFrame) -> None:
     assert gap.openface.smooth(1).equals(gap)
     twice = gap.openface.smooth(3.0, columns=["AU12_r", "AU12_r"])  # type: ignore[arg-type]
     assert list(twice.columns) == list(gap.columns)
+    with pytest.raises(InputError, match="columns=3: expected names of columns"):
+        gap.openface.smooth(columns=3)  # type: ignore[arg-type]
 
 
 # --- identities ------------------------------------------------------------------------------------------
@@ -587,6 +590,8 @@ def test_faces_are_merged(multi: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(split.openface.merge_faces([1, 4]), multi)
     with pytest.raises(InputError, match=r"together in \d+ frames.*on_conflict"):
         multi.openface.merge_faces([0, 1])
+    once = iter([1, 4])
+    pd.testing.assert_frame_equal(split.openface.merge_faces(once), multi)  # type: ignore[arg-type]
     best = multi.openface.merge_faces([0, 1], into="both", on_conflict="confident")
     pair = multi[multi["face_id"].isin([0, 1])].groupby("frame")["confidence"].max()
     assert best[best["face_id"] == "both"]["confidence"].tolist() == pair.tolist()

@@ -144,8 +144,27 @@ def test_up_is_up_and_right_is_right() -> None:
     cells = np.asarray(density.get_array().filled(0)).reshape(20, 20)
     assert cells.sum() == pytest.approx(100)
     assert np.argwhere(cells > 0).tolist() == [[4, 12]], "pitch -11.5° and yaw 5.7° in cells of 2°"
-    with pytest.raises(InputError, match="bins"):
+    with pytest.raises(InputError, match="bins=0: expected degrees"):
         plot.gaze_density(df, bins=0)
+
+
+@pytest.mark.parametrize(
+    ("figure", "options", "message"),
+    [
+        (plot.gaze_density, {"bins": "fine"}, "bins='fine': expected degrees"),
+        (plot.gaze_density, {"bins": 1e-320}, "too fine"),
+        (plot.gaze_density, {"extent": "wide"}, "extent='wide': expected degrees"),
+        (plot.gaze_density, {"extent": 181}, "extent=181"),
+        (plot.action_units, {"units": 12}, "units=12: expected names of action units"),
+        (plot.positions, {"threshold": 1.5}, "threshold=1.5: expected a number between 0 and 1"),
+        (plot.confidence, {"threshold": True}, "threshold=True"),
+    ],
+)
+def test_options_of_the_wrong_kind_are_named(
+    figure: Callable[..., Any], options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        figure(one_face(), **options)
 
 
 def test_a_face_is_drawn_from_its_landmarks(people: pd.DataFrame) -> None:

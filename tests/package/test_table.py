@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyopenface import InputError, OutputError, StateError, columns, table
+from pyopenface import HogWriter, InputError, OutputError, StateError, columns, read_hog, table
 from pyopenface._core import format_rows
 
 SMALL = columns.layout(groups=["pose", "aus"])
@@ -410,6 +410,9 @@ def test_what_is_no_table_or_path_is_refused_by_name(tmp_path: Path) -> None:
             read(None)
     with pytest.raises(InputError, match="path=5: expected a path"):
         table.CsvWriter(5, SMALL)
+    for open_file in (table.read_openface_csv, read_hog, HogWriter):
+        with pytest.raises(InputError, match=r"path='a\\x00b': expected a path, and none has a zero byte"):
+            open_file("a\0b")
     with pytest.raises(InputError, match="name=5: expected the name of a column"):
         columns.describe(5)
     assert not list(tmp_path.iterdir())
