@@ -7,11 +7,13 @@ from it would look plausible and be wrong, so what can be noticed is refused.
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pyopenface._options import file_path
 from pyopenface.columns import find
 from pyopenface.drawing import FaceTable
 from pyopenface.errors import InputError
@@ -66,14 +68,24 @@ def rows_of_source(df: pd.DataFrame, source: Any) -> pd.DataFrame:
     files = [str(file) for file in df["file"].unique()]
     if len(files) < 2:
         return df
-    name = os.fspath(source) if isinstance(source, str | os.PathLike) else None
-    if name not in files:
+    video = source.path or source.name if isinstance(source, Source) else source
+    wanted = _place(video) if isinstance(video, str | bytes | os.PathLike) else None
+    chosen: pd.DataFrame = df[df["file"].isin([file for file in files if _place(file) == wanted])]
+    if chosen.empty:
+        named = f"the frames of a {type(video).__qualname__}" if wanted is None else os.fsdecode(video)
+        known = ", ".join([*files[:3], "…"][: len(files)])
         raise InputError(
-            f"df: it holds the faces of {len(files)} videos ({', '.join(files[:3])}, …) but none of {name}; "
+            f"df: it holds the faces of {len(files)} videos ({known}) but none of {named}; "
             "choose one by df[df['file'] == ...]"
         )
-    chosen: pd.DataFrame = df[df["file"] == name]
     return chosen
+
+
+def _place(video: str | bytes | os.PathLike[Any]) -> str | Path:
+    """The one way to write where a video is: an address, or the whole path of a file."""
+    path = file_path("source", video)
+    name = os.fsdecode(video)
+    return name if "://" in name else path.resolve()
 
 
 class FrameRows:
@@ -147,11 +159,13 @@ class FrameRows:
         A few frames more may be a matter of the decoder.
         """
         source, last = self._source, self._last or 0
+        part = source.selection
         if self._files and not self._matched:
             raise InputError(f"df: {self._files[0]} and its other files are none of {source.name}")
-        if source.path is None or source.is_images or source.truncated or source.selection.end is not None:
+        if source.path is None or source.is_images or source.truncated or part.end is not None:
             return
-        beyond = sum(number > last for number in self._rows)
+        step = part.every if part.fps is None else math.ceil(source.fps / part.fps)
+        beyond = sum(number >= last + step for number in self._rows)
         if beyond > max(2, 0.01 * len(self._rows)):
             raise InputError(
                 f"df: it has frames up to {max(self._rows)}, but {source.path} ends with frame {last}: it "

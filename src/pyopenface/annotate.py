@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyopenface._frame_rows import FrameRows, rows_of_source
+from pyopenface._options import file_path, whole_number
 from pyopenface.drawing import FaceTable, Layers, draw_face, draw_faces
 from pyopenface.encoding import Mp4Writer, OverlayWriter, check_target, save_overlay_image
 from pyopenface.engine import check_camera
@@ -103,7 +104,7 @@ def annotate(
     >>> annotate("talk.mp4", df, "annotated.mp4", head_box=False)  # doctest: +SKIP
     PosixPath('annotated.mp4')
     """
-    target = _as_path(path, "path")
+    target = file_path("path", path)
     check_target(target)
     df = rows_of_source(df, source)
     layers = Layers(landmarks, eyes, gaze, head_box, ids, action_units)
@@ -172,18 +173,13 @@ class _Clock:
         return passed if self._has_times and (passed > 0 or self._has_rate) else counted
 
 
-def _as_path(path: Any, name: str) -> Path:
-    try:
-        return Path(path)
-    except TypeError as error:
-        raise InputError(f"{name}: expected the path of a file, not a {type(path).__qualname__}") from error
-
-
 def _open(source: Any, df: pd.DataFrame, options: dict[str, Any]) -> Source:
     if isinstance(source, Source):
         return open_source(source, **options)
     remembered = df.attrs.get("source_options") or {}
     kept = {name: remembered[name] for name in _SOURCE_OPTIONS if remembered.get(name) is not None}
+    if "every" in options or "fps" in options:  # both choose frames
+        kept = {name: value for name, value in kept.items() if name not in ("every", "fps")}
     return open_source(source, **{**kept, **options})
 
 
@@ -283,7 +279,7 @@ def show(source: Any, df: pd.DataFrame | None = None, *, width: int = 640, **opt
         raise Error("show() is for notebooks and needs IPython: pip install ipython") from error
     embed: Any = IPython.display.HTML
     if df is None:
-        return embed(_player(_as_path(source, "source"), width))
+        return embed(_player(file_path("source", source), width))
     with tempfile.TemporaryDirectory(prefix="pyopenface-") as folder:
         return embed(_player(annotate(source, df, Path(folder) / "annotated.mp4", **options), width))
 
@@ -291,8 +287,7 @@ def show(source: Any, df: pd.DataFrame | None = None, *, width: int = 640, **opt
 def _player(path: Path, width: int) -> str:
     import base64
 
-    if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-        raise InputError(f"width={width!r}: expected a whole number of pixels")
+    width = whole_number("width", width)
     if path.suffix.lower() not in _PLAYABLE and path.is_file():
         raise InputError(f"{path}: browsers play {', '.join(_PLAYABLE)}; annotate() makes such a file of it")
     try:

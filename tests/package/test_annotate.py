@@ -404,6 +404,35 @@ def test_of_a_table_of_several_videos_one_is_drawn(
     assert all(np.array_equal(a, b) for (_, a), (_, b) in pairs)
     with pytest.raises(InputError, match=r"faces of 2 videos \(.*\) but none of third.mp4"):
         annotate("third.mp4", both, tmp_path / "third.mp4")
+    with pytest.raises(InputError, match="but none of the frames of a ndarray"):
+        annotate(labelled(2), both, tmp_path / "third.mp4", fps=5)
+
+
+def test_a_video_is_found_in_a_table_however_its_path_is_written(
+    samples: Path, table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = samples / "default.wmv"
+    files = pd.DataFrame({"file": [str(video)] * 2 + ["other.mp4"] * len(table)})
+    both = pd.concat([files, pd.concat([table.head(2), table], ignore_index=True)], axis=1)
+    monkeypatch.chdir(samples)
+    with open_source(video, end=0.1) as opened:
+        for number, source in enumerate((video, "default.wmv", "./default.wmv", b"default.wmv", opened)):
+            options = {} if source is opened else {"end": 0.1}
+            annotate(source, both, tmp_path / f"{number}.mp4", **options)
+    first, *others = [decoded(tmp_path / f"{number}.mp4") for number in range(5)]
+    assert len(first) == 2
+    for other in others:
+        assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize(("part", "count"), [({"every": 100}, 3), ({"fps": 0.5}, 10)])
+def test_a_whole_table_is_drawn_on_a_thinned_video(
+    part: dict[str, float], count: int, samples: Path, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    """The last frame that is drawn lies before the table's last, which is no sign of another video."""
+    df = table.copy()
+    df.attrs["source_options"] = {"every": 5, "fps": None}  # what is asked for counts, not this
+    assert len(decoded(annotate(samples / "default.wmv", df, tmp_path / "out.mp4", **part))) == count
 
 
 def test_a_part_and_a_region_are_drawn_in_the_right_place(
@@ -565,7 +594,7 @@ def test_bad_targets_are_named(tmp_path: Path) -> None:
     (tmp_path / "folder.mp4").mkdir()
     with pytest.raises(OutputError, match="it is a folder"):
         annotate(labelled(2), empty_table(), tmp_path / "folder.mp4", fps=5)
-    with pytest.raises(InputError, match="path: expected the path of a file"):
+    with pytest.raises(InputError, match="path=None: expected a path"):
         annotate(labelled(2), empty_table(), None, fps=5)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="this is the source itself"):
         annotate(video, empty_table(), video)
@@ -690,7 +719,7 @@ def test_show_puts_the_video_into_the_notebook(tmp_path: Path) -> None:
         show(tmp_path / "talk.avi")
     with pytest.raises(InputError, match="width="):
         show(path, width="wide")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="source: expected the path of a file"):
+    with pytest.raises(InputError, match="source=None: expected a path"):
         show(None)
 
 
