@@ -20,6 +20,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from media import label_of, labelled, write_video
 
 from pyopenface import InputError, SourceError
 from pyopenface.sources import Frame, default_camera, open_source, prefetch, read_image
-from pyopenface.sources.read_ahead import beside
+from pyopenface.sources.read_ahead import ahead, beside
 
 VIDEOS = ["default.wmv", "changeLighting.wmv", "2015-10-15-15-14.avi", "multi_face_h264.avi", "clip60.avi"]
 
@@ -58,6 +59,9 @@ def test_every_video_frame_decodes_to_the_reference_s_bytes(name: str, samples: 
     assert frames == list(enumerate(expected, start=1))
 
 
+@pytest.mark.skipif(
+    not hasattr(cv2, "CAP_PROP_N_THREADS"), reason="OpenCV before 4.7 decodes in as many threads as it likes"
+)
 @pytest.mark.parametrize(("height", "width", "more"), [(480, 640, False), (1080, 1920, True)])
 def test_only_large_frames_are_decoded_by_several_threads(
     tmp_path: Path, height: int, width: int, more: bool
@@ -235,6 +239,7 @@ def test_a_region_of_interest_is_cut_out_and_shifts_the_camera(samples: Path) ->
         ({"every": "all"}, "every='all'"),
         ({"every": None}, "every=None"),
         ({"every": float("inf")}, "every=inf"),
+        ({"every": 10**400}, "every=1000"),
         ({"fps": "fast"}, "fps='fast'"),
         ({"fps": True}, "fps=True"),
     ],
@@ -443,6 +448,12 @@ def test_an_address_of_a_local_file_is_that_file(samples: Path, tmp_path: Path) 
 def test_an_empty_path_is_no_folder(source: str | bytes) -> None:
     with pytest.raises(InputError, match="an empty path"):
         open_source(source)
+
+
+def test_reading_files_loads_nothing_for_the_network() -> None:
+    program = "import sys, pyopenface.sources; print({'http.client', 'ssl'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout == "set()\n"
 
 
 def test_protocols_that_nothing_reads_are_refused() -> None:
@@ -712,6 +723,13 @@ def test_stopping_beside_early_closes_the_generator() -> None:
     assert not threads()
     with pytest.raises(InputError, match="depth=0"):
         beside(str, [], 0)
+
+
+def test_what_cannot_be_walked_over_is_an_error_and_no_wait() -> None:
+    for walk in (ahead, partial(beside, str)):
+        with pytest.raises(TypeError, match="'int' object is not iterable"):
+            list(walk(5))  # type: ignore[arg-type]
+        assert not threads()
 
 
 def test_an_error_arrives_after_the_frames_before_it() -> None:

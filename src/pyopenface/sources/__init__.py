@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 import numpy as np
 import numpy.typing as npt
@@ -184,6 +183,8 @@ def _open_address(
     if protocol in LIVE_PROTOCOLS:
         return CameraSource(address, selection)
     if protocol == "file":
+        from urllib.request import url2pathname  # brings the whole of http along: not for everybody's start
+
         return _open_path(Path(url2pathname(urlsplit(address).path)), selection, timestamps)
     if protocol not in ("http", "https"):
         raise InputError(

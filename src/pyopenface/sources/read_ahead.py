@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -224,8 +224,9 @@ def _consume(items: Iterable[T], channel: _Channel[T]) -> Generator[T, None, Non
 
 def _produce(items: Iterable[T], channel: _Channel[T]) -> None:
     error: BaseException | None = None
-    walk = iter(items)
+    walk: Iterator[T] | None = None
     try:
+        walk = iter(items)
         for item in walk:
             if not channel.put(item):
                 break
@@ -252,9 +253,9 @@ def _walk_beside(
                 results.put(_End(error))
                 return
 
+    walk = iter(items)
     thread = threading.Thread(target=compute, name="pyopenface-beside", daemon=True)
     thread.start()
-    walk = iter(items)
     in_work = 0
     failure: Exception | None = None
     ended = False
