@@ -124,6 +124,32 @@ def test_a_fit_may_begin_while_its_experts_are_being_prepared(
         np.testing.assert_array_equal(landmarks(pyopenface._core.LandmarkModel(main_file), helpers), alone)
 
 
+def test_rotations_that_are_shared_out_give_the_same_faces(
+    models: Path, face_frames: list[np.ndarray]
+) -> None:
+    # Small boxes: fits that end before they have a likelihood keep that of the rotation before.
+    boxes = np.array(
+        [[200, 100, 200, 200], [300, 150, 12, 12], [280, 160, 40, 30], [250, 130, 70, 70]], np.float32
+    )
+    loaded = load_models(models, "clnf")
+    parameters = pyopenface._core.LandmarkParameters()
+    parameters.multi_view = True
+
+    def rows(threads: int) -> np.ndarray:
+        tracking = pyopenface._core.FaceTracking(
+            loaded.landmark, loaded.detector, parameters, 1, "slot", threads
+        )
+        observer = pyopenface._core.Observer(loaded.landmark, loaded.analyser, "pictures")
+        fitted = tracking.fit_picture(face_frames[0], boxes)
+        found = observer.observe(fitted, (500.0, 500.0, 320.0, 240.0), 1, 0.0)
+        return np.hstack([found, np.array(fitted.landmark_likelihoods)])
+
+    alone = rows(1)
+    assert len(alone) == len(boxes)
+    for threads in (2, 3):
+        np.testing.assert_array_equal(rows(threads), alone)
+
+
 def test_weights_that_are_loaded_in_the_background_are_awaited(models: Path) -> None:
     preload(models, "clm", "static", all_rotations=False)
     first = load_models(models, "clm", "static")

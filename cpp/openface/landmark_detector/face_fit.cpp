@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <limits>
 
 #include "openface/core/thread_pool.h"
 
@@ -71,13 +72,13 @@ FaceFitter::FaceFitter(std::shared_ptr<const LandmarkModel> model, const Landmar
 }
 
 bool FaceFitter::fit(const ViewU8& grey, const std::vector<int>& windows, FaceState& state) {
-    return complete(grey, fit_main(grey, windows, state), state);
+    return complete(grey, fit_main(face_fitter_, grey, windows, state.face), state);
 }
 
-bool FaceFitter::fit_main(const ViewU8& grey, const std::vector<int>& windows, FaceState& state) {
-    const bool fitted =
-        face_fitter_.fit(grey, windows, state.face, trace_ == nullptr ? nullptr : &trace_->scales);
-    if (trace_ != nullptr) trace_->after_scales = state.face;
+bool FaceFitter::fit_main(ShapeFitter& fitter, const ViewU8& grey, const std::vector<int>& windows,
+                          ShapeState& face) {
+    const bool fitted = fitter.fit(grey, windows, face, trace_ == nullptr ? nullptr : &trace_->scales);
+    if (trace_ != nullptr) trace_->after_scales = face;
     return fitted;
 }
 
@@ -149,22 +150,48 @@ bool FaceFitter::fit_from_box(const ViewU8& grey, const Box& box, bool all_rotat
                                      : keep_likeliest(grey, box, rotations, state);
 }
 
-// Only the main model's likelihood decides, so parts and validation are left to the winner. A fit that ends
-// before it has a likelihood keeps that of the rotation before, as in the reference.
-bool FaceFitter::keep_likeliest(const ViewU8& grey, const Box& box, int rotations, FaceState& state) {
-    ShapeState best = state.face;
-    bool best_fitted = false;
-    for (int h = 0; h < rotations; ++h) {
-        const auto& r = initial_rotations[std::size_t(h)];
-        face_fitter_.start_from_box(box, r[0], r[1], r[2], state.face);
-        const bool fitted = fit_main(grey, parameters_.fit.windows, state);
-        if (h == 0 || state.face.likelihood > best.likelihood) {
-            best = state.face;
-            best_fitted = fitted;
+// Fits of the main model from all rotations, half of them in another thread where there is one. A fit that
+// ends before it has a likelihood keeps that of the rotation before, as in the reference.
+std::vector<FaceFitter::RotationFit> FaceFitter::fit_rotations(const ViewU8& grey, const Box& box,
+                                                               int rotations, const ShapeState& before) {
+    constexpr float none = -std::numeric_limits<float>::infinity();
+    std::vector<RotationFit> fits(std::size_t(rotations), RotationFit{before});
+    const bool shared = rotations > 1 && PoolScope::current() != nullptr && trace_ == nullptr;
+    if (shared && second_face_fitter_ == nullptr)
+        second_face_fitter_ = std::make_unique<ShapeFitter>(model_->face, parameters_.fit);
+    const auto fit_every = [&](ShapeFitter& fitter, int first, int step) {
+        for (int h = first; h < rotations; h += step) {
+            RotationFit& fit = fits[std::size_t(h)];
+            const auto& r = initial_rotations[std::size_t(h)];
+            fit.face.likelihood = none;
+            fitter.start_from_box(box, r[0], r[1], r[2], fit.face);
+            fit.fitted = fit_main(fitter, grey, parameters_.fit.windows, fit.face);
         }
+    };
+    if (shared)
+        parallel_for(2,
+                     [&](int half) { fit_every(half == 0 ? face_fitter_ : *second_face_fitter_, half, 2); });
+    else
+        fit_every(face_fitter_, 0, 1);
+    const ShapeState* previous = &before;
+    for (RotationFit& fit : fits) {
+        if (fit.face.likelihood == none) {
+            fit.face.likelihood = previous->likelihood;
+            fit.face.landmark_likelihoods = previous->landmark_likelihoods;
+        }
+        previous = &fit.face;
     }
-    state.face = best;
-    return complete(grey, best_fitted, state);
+    return fits;
+}
+
+// Only the main model's likelihood decides, so parts and validation are left to the winner.
+bool FaceFitter::keep_likeliest(const ViewU8& grey, const Box& box, int rotations, FaceState& state) {
+    const std::vector<RotationFit> fits = fit_rotations(grey, box, rotations, state.face);
+    const auto best = std::max_element(
+        fits.begin(), fits.end(),
+        [](const RotationFit& a, const RotationFit& b) { return a.face.likelihood < b.face.likelihood; });
+    state.face = best->face;
+    return complete(grey, best->fitted, state);
 }
 
 bool FaceFitter::terminate_early(const ViewU8& grey, const Box& box, int rotations, FaceState& state) {
@@ -181,7 +208,7 @@ bool FaceFitter::terminate_early(const ViewU8& grey, const Box& box, int rotatio
         const auto& r = initial_rotations[std::size_t(h)];
         face_fitter_.start_from_box(box, r[0], r[1], r[2], state.face);
         const int view = model_->face.experts->nearest_view(0, state.face.global);
-        fit_main(grey, first, state);
+        fit_main(face_fitter_, grey, first, state.face);
         const float calibrated = float(model_->early_termination->calibrated(state.face.likelihood, view));
         if (double(calibrated) > model_->early_termination->cutoffs[std::size_t(view)])
             return fit(grey, rest, state);
@@ -201,7 +228,7 @@ bool FaceFitter::terminate_early(const ViewU8& grey, const Box& box, int rotatio
         const float likelihood = state.face.likelihood;
         state.face = hypotheses[i].state;
         state.face.likelihood = likelihood;
-        const bool fitted = fit_main(grey, rest, state);
+        const bool fitted = fit_main(face_fitter_, grey, rest, state.face);
         results.emplace_back(state.face, fitted);
         if (results[i].first.likelihood > results[best].first.likelihood) best = i;
     }

@@ -61,15 +61,22 @@ class FaceFitter {
     void set_trace(Trace* trace) { trace_ = trace; }
 
   private:
-    bool fit_main(const ViewU8& grey, const std::vector<int>& windows, FaceState& state);
+    bool fit_main(ShapeFitter& fitter, const ViewU8& grey, const std::vector<int>& windows, ShapeState& face);
     bool complete(const ViewU8& grey, bool fitted, FaceState& state);
     void refine_with_parts(const ViewU8& grey, FaceState& state);
     bool keep_likeliest(const ViewU8& grey, const Box& box, int rotations, FaceState& state);
+    struct RotationFit {
+        ShapeState face;
+        bool fitted = false;
+    };
+    std::vector<RotationFit> fit_rotations(const ViewU8& grey, const Box& box, int rotations,
+                                           const ShapeState& before);
     bool terminate_early(const ViewU8& grey, const Box& box, int rotations, FaceState& state);
 
     std::shared_ptr<const LandmarkModel> model_;
     LandmarkParameters parameters_;
     ShapeFitter face_fitter_;
+    std::unique_ptr<ShapeFitter> second_face_fitter_;  // for every other rotation, where there are threads
     std::vector<std::unique_ptr<ShapeFitter>> part_fitters_;
     ValidatorScratch validator_scratch_;
     std::vector<std::vector<float>> part_landmarks_;
