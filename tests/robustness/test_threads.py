@@ -131,7 +131,7 @@ def test_rotations_that_are_shared_out_give_the_same_faces(
     boxes = np.array(
         [[200, 100, 200, 200], [300, 150, 12, 12], [280, 160, 40, 30], [250, 130, 70, 70]], np.float32
     )
-    loaded = load_models(models, "clnf")
+    loaded = load_models(models, "clnf", "static")
     parameters = pyopenface._core.LandmarkParameters()
     parameters.multi_view = True
 
