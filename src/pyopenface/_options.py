@@ -91,7 +91,7 @@ def confidence_threshold(threshold: Any) -> float:
     return real_number("threshold", threshold, "a number between 0 and 1", most=1.0)
 
 
-def whole_number(name: str, value: Any, least: int = 1) -> int:
+def whole_number(name: str, value: Any, least: int = 1, most: float = math.inf) -> int:
     """
     Check an option that is a whole number.
 
@@ -103,6 +103,8 @@ def whole_number(name: str, value: Any, least: int = 1) -> int:
         What was given; 2.0 is a whole number, True is none.
     least : int
         The smallest number that is allowed.
+    most : float
+        The largest number that is allowed.
 
     Returns
     -------
@@ -119,8 +121,9 @@ def whole_number(name: str, value: Any, least: int = 1) -> int:
     >>> whole_number("every", 2.0)
     2
     """
-    expected = f"a whole number, {least} or more"
-    found = real_number(name, value, expected, least=least)
+    end = " or more" if most == math.inf else f" to {most}"
+    expected = f"a whole number, {least}{end}"
+    found = real_number(name, value, expected, least=least, most=most)
     if found != int(found):
         raise InputError(f"{name}={value!r}: expected {expected}")
     return int(value)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pyopenface._options import whole_number
 from pyopenface.errors import Error, InputError, OutputError
 from pyopenface.sources.base import Image
 from pyopenface.sources.files import quiet_opencv
@@ -120,12 +121,10 @@ class Mp4Writer:
         quality: int = 20,
     ) -> None:
         check_target(path)
-        if isinstance(quality, bool) or not isinstance(quality, int) or not 0 <= quality <= 51:
-            raise InputError(f"quality={quality!r}: expected a whole number from 0 (lossless) to 51")
         self.path = path
         self._partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
         self._fps = fps if fps > 0 else 30.0
-        self._quality = quality
+        self._quality = whole_number("quality", quality, least=0, most=51)
         self._av = _import_av()
         self._stream: Any = None
         self._size = (0, 0)

@@ -255,7 +255,7 @@ class FaceAnalyser:
         try:
             pixels = operator.index(size)
             factor = pixels * 0.7 / 112 if scale is None else float(scale)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise InputError(
                 f"size={size!r}, scale={scale!r}: a whole number and a number expected"
             ) from error

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pyopenface._cache import cache_folder
-from pyopenface._options import whole_number
+from pyopenface._options import file_path, whole_number
 from pyopenface.errors import DownloadError, InputError
 from pyopenface.sources.base import check_times
 
@@ -206,7 +206,7 @@ def fetch(
     ).path
 
 
-def checked_options(options: Any) -> dict[str, Any]:
+def checked_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
     """Check options that are to be handed on to `download`, such as those of ``analyze(…, download=…)``.
 
     Parameters
@@ -221,7 +221,7 @@ def checked_options(options: Any) -> dict[str, Any]:
     Raises
     ------
     InputError
-        It is no mapping, or has something in it that `fetch` doesn't take.
+        It has something in it that `fetch` doesn't take.
 
     Examples
     --------
@@ -230,8 +230,6 @@ def checked_options(options: Any) -> dict[str, Any]:
     """
     if options is None:
         return {}
-    if not isinstance(options, Mapping):
-        raise InputError(f"download={options!r}: expected a mapping, such as {{'height': 480}}")
     for name in options:
         if name not in _OPTIONS:
             raise InputError(f"download: there is no option {name!r}; the options are {', '.join(_OPTIONS)}")
@@ -280,8 +278,9 @@ def download(
     if not isinstance(ytdlp_options, Mapping | None):
         raise InputError(f"ytdlp_options={ytdlp_options!r}: expected a mapping of yt-dlp's options")
     options = _cookie_options(cookies_from_browser, cookiefile) | dict(ytdlp_options or {})
-    place = Path(folder) if folder is not None else cache_folder() / "videos"
-    cache = _Cache(place, url, height, sound, {name: options.get(name) for name in _CHOOSING})
+    cache = _Cache(
+        _videos(folder), _address(url), height, sound, {name: options.get(name) for name in _CHOOSING}
+    )
     with cache.lock():
         video = cache.find(section)
         if video is None:
@@ -311,15 +310,26 @@ def forget(url: str, *, folder: str | os.PathLike[str] | None = None) -> int:
     >>> forget("https://example.org/never-fetched.mp4")
     0
     """
-    records = _records(Path(folder) if folder is not None else cache_folder() / "videos")
     deleted = 0
-    for path in records.glob(f"{_digest(url)}-*.json"):
+    for path in _records(_videos(folder)).glob(f"{_digest(_address(url))}-*.json"):
         video = _recorded(path)
         path.unlink()
         if video is not None and video.path.is_file():
             video.path.unlink()
             deleted += 1
     return deleted
+
+
+def _videos(folder: str | os.PathLike[str] | None) -> Path:
+    """The folder in which videos are kept."""
+    return cache_folder() / "videos" if folder is None else file_path("folder", folder)
+
+
+def _address(url: Any) -> str:
+    """Check an address; whether there is a video, yt-dlp says."""
+    if not isinstance(url, str):
+        raise InputError(f"url={url!r}: expected an address")
+    return url
 
 
 def _cookie_options(browser: str | None, file: str | os.PathLike[str] | None) -> dict[str, Any]:

@@ -166,6 +166,7 @@ def test_output_is_written_while_running(
         ({"kind": "film"}, "kind='film'"),
         ({"threads": 0}, "threads=0"),
         ({"threads": "many"}, "threads='many'"),
+        ({"threads": 2**40}, "threads=1099511627776: expected a whole number, 1 to 1000"),
         ({"max_faces": "all"}, "max_faces='all'"),
         ({"max_faces": None}, "max_faces=None"),
         ({"on_frame": 5}, "on_frame=5"),

@@ -649,7 +649,7 @@ def test_a_camera_is_not_asked_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"quality": 99}, "quality=99: expected a whole number from 0"),
+        ({"quality": 99}, "quality=99: expected a whole number, 0 to 51"),
         ({"quality": "best"}, "quality='best'"),
         ({"camera": (1, 2)}, "expected fx, fy, cx, cy"),
         ({"camera": (0, 500, 32, 24)}, "expected fx, fy, cx, cy"),

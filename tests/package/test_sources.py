@@ -469,6 +469,12 @@ def test_unknown_options_of_downloads_are_named(download: Any, message: str) -> 
         open_source("http://127.0.0.1:9/a.mp4", download=download)
 
 
+def test_options_of_downloads_are_looked_at_for_files_too(samples: Path) -> None:
+    """Who analyses files and addresses must not find out after the first video."""
+    with pytest.raises(InputError, match="download=480: expected a mapping"):
+        open_source(samples / "default.wmv", download=480)  # type: ignore[arg-type]
+
+
 def test_a_region_outside_a_picture_names_the_picture(samples: Path) -> None:
     with pytest.raises(InputError, match=r"outside .*sample1\.jpg, which is 640 x 400"):
         list(open_source([samples / "sample2.jpg", samples / "sample1.jpg"], roi=(0, 0, 100, 401)))

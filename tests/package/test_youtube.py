@@ -202,6 +202,16 @@ def test_cookies_that_can_t_be_read_are_named(server: Server, tmp_path: Path) ->
     assert not (tmp_path / "absent.txt").exists()
 
 
+def test_what_is_no_address_or_folder_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="url=3: expected an address"):
+        youtube.fetch(3, folder=tmp_path)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="url=3: expected an address"):
+        youtube.forget(3, folder=tmp_path)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="folder=3: expected a path"):
+        youtube.fetch("http://127.0.0.1:9/a.mp4", folder=3)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
 def test_another_format_is_another_request(server: Server, tmp_path: Path) -> None:
     """A page with two formats: the second choice must not be answered with the first one's file."""
     (server.folder / "two.html").write_text(

@@ -114,6 +114,8 @@ def open_source(
         if (start, end, every, fps, region) != (None, None, 1, None, None):
             raise InputError("start=, end=, every=, fps= and roi= belong to the call that opens the source")
         return source
+    if not isinstance(download, Mapping | None):
+        raise InputError(f"download={download!r}: expected a mapping, such as {{'height': 480}}")
     part = Selection(start, end, every, None, region)
     rule, times = _rule_or_times(timestamps)
     if isinstance(source, np.ndarray):
