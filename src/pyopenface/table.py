@@ -16,6 +16,7 @@ import os
 import re
 import stat
 import warnings
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -445,7 +446,7 @@ def _read_text(path: Path) -> bytes:
         data = path.read_bytes()
         if data[:2] == b"\x1f\x8b":
             data = gzip.decompress(data)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: can't be read: {error}") from error
     return data.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
 
@@ -474,11 +475,12 @@ def _column_names(text: bytes) -> list[str]:
 def _presence_decimals(body: bytes, names: Sequence[str]) -> int | None:
     """How many digits the file prints after the point of a presence."""
     columns = [i for i, name in enumerate(names) if re.fullmatch(r"AU\d\d_c", name)]
-    rows = body.split(b"\n", 2)
-    if not columns or len(rows) < 2:
+    rows = csv.reader(io.TextIOWrapper(io.BytesIO(body), "utf-8", newline=""))
+    next(rows)
+    cells = next(rows, [])
+    if not columns or len(cells) <= columns[0]:
         return None
-    cell = rows[1].split(b",")[columns[0]].strip()
-    return len(cell.partition(b".")[2])
+    return len(cells[columns[0]].strip().partition(".")[2])
 
 
 def read_openface_csv(path: PathLike) -> pd.DataFrame:

@@ -239,7 +239,10 @@ def test_damaged_files_are_refused_with_the_place(tmp_path: Path, text: str, mes
 def test_files_that_are_not_text_or_not_there_are_refused(tmp_path: Path) -> None:
     (tmp_path / "binary.csv").write_bytes(bytes(range(256)) * 4)
     (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(b"frame,success\n1,1\n")[:-6])
-    for name in ("binary.csv", "cut.csv.gz", "absent.csv"):
+    damaged = bytearray(gzip.compress(b"frame,success\n" + b"1,1\n" * 99))
+    damaged[12:16] = b"\xff" * 4
+    (tmp_path / "damaged.csv.gz").write_bytes(damaged)
+    for name in ("binary.csv", "cut.csv.gz", "damaged.csv.gz", "absent.csv"):
         with pytest.raises(InputError, match=name):
             table.read_openface_csv(tmp_path / name)
 
@@ -394,6 +397,16 @@ def test_files_that_are_not_parquet_are_refused(tmp_path: Path) -> None:
 
 
 # --- wrong arguments -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("folder", ["plain", "with, comma", 'with "quotes"'])
+def test_presences_of_pictures_keep_their_decimals_in_any_folder(folder: str, tmp_path: Path) -> None:
+    with table.CsvWriter(tmp_path / "a.csv", SMALL, files=True) as writer:
+        writer.write_rows(some_values(2), f"{folder}/face.jpg")
+    df = table.read_openface_csv(tmp_path / "a.csv")
+    assert df["file"].tolist() == [f"{folder}/face.jpg"] * 2
+    table.to_openface_csv(df, tmp_path / "again.csv")
+    assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "a.csv").read_bytes()
 
 
 def test_what_is_no_table_or_path_is_refused_by_name(tmp_path: Path) -> None:
