@@ -116,8 +116,8 @@ class FrameRows:
         self._source = source
         self._files = [] if self.timed or "file" not in df.columns else [str(file) for file in df["file"]]
         self._rows: dict[Any, list[int]] = {}
-        for row, file in enumerate(self._files):
-            self._rows.setdefault(Path(file).resolve(), []).append(row)
+        for row, file in enumerate(self._files):  # pictures without a file have their number there
+            self._rows.setdefault(int(file) if file.isdecimal() else _place(file), []).append(row)
         if not self._files:
             self._rows.update(faces.rows_by_frame())
         self._ambiguous = len(df) > 0 and not self.timed and not self._files
@@ -133,7 +133,7 @@ class FrameRows:
                 f"{self._source.name} its rows belong to"
             )
         self._last = frame.number
-        rows = self._rows.get((frame.path or Path()).resolve() if self._files else frame.number, [])
+        rows = self._rows.get(_place(frame.path) if self._files and frame.path else frame.number, [])
         self._matched = self._matched or len(rows) > 0
         return rows
 
@@ -160,8 +160,10 @@ class FrameRows:
         """
         source, last = self._source, self._last or 0
         part = source.selection
-        if self._files and not self._matched:
-            raise InputError(f"df: {self._files[0]} and its other files are none of {source.name}")
+        if self._files:
+            if not self._matched:
+                raise InputError(f"df: {self._files[0]} and its other files are none of {source.name}")
+            return
         if source.path is None or source.is_images or source.truncated or part.end is not None:
             return
         step = part.every if part.fps is None else math.ceil(source.fps / part.fps)

@@ -383,6 +383,21 @@ def test_pictures_get_the_rows_of_their_file(
     assert not (tmp_path / "third.mp4").exists()
 
 
+def test_pictures_without_files_get_the_rows_of_their_number(
+    samples: Path, golden: Path, tmp_path: Path
+) -> None:
+    picture = read_image(samples / "sample5.jpg")
+    df = pd.read_csv(golden / "csv" / "img_clnf" / "sample5.csv.gz").copy()
+    df.insert(0, "file", "2")
+    plain, drawn = (
+        image for _, image in decoded(annotate(np.stack([picture] * 2), df, tmp_path / "out.mp4"))
+    )
+    assert (np.abs(plain.astype(int) - drawn).max(axis=2) > 120).mean() > 0.01
+    assert np.abs(plain.astype(int) - picture).mean() < 3
+    with pytest.raises(InputError, match="3 and its other files are none of frames"):
+        annotate(picture, df.assign(file="3"), tmp_path / "third.mp4")
+
+
 def test_numbered_pictures_taken_as_a_video_go_by_at_its_rate(
     samples: Path, golden: Path, tmp_path: Path
 ) -> None:
