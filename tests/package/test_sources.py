@@ -654,7 +654,10 @@ def test_at_most_depth_frames_wait() -> None:
     consumer = prefetch(open_source(frames()), depth=3)
     next(consumer)
     next(consumer)
-    time.sleep(0.2)
+    deadline = time.monotonic() + 30
+    while made < 6 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.1)  # time enough for one more
     assert made == 6, "two consumed, three waiting, one in the hand of the thread"
     consumer.close()  # type: ignore[attr-defined]
     assert not threads()
