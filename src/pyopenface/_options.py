@@ -11,7 +11,7 @@ from typing import Any
 
 from pyopenface.errors import InputError
 
-__all__ = ["confidence_threshold", "file_path", "real_number", "whole_number"]
+__all__ = ["confidence_threshold", "file_path", "real_number", "true_or_false", "whole_number"]
 
 
 def real_number(
@@ -127,6 +127,37 @@ def whole_number(name: str, value: Any, least: int = 1, most: float = math.inf) 
     if found != int(found):
         raise InputError(f"{name}={value!r}: expected {expected}")
     return int(value)
+
+
+def true_or_false(name: str, value: Any) -> bool:
+    """
+    Check an option that is True or False, numpy's included.
+
+    Parameters
+    ----------
+    name : str
+        The option's name, for the error.
+    value : object
+        What was given.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    InputError
+        Anything else.
+
+    Examples
+    --------
+    >>> from pyopenface._options import true_or_false
+    >>> true_or_false("mask", False)
+    False
+    """
+    if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
+        return bool(value)
+    raise InputError(f"{name}={value!r}: expected True or False")
 
 
 def file_path(name: str, value: Any) -> Path:

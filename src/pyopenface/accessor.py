@@ -651,7 +651,7 @@ class OpenFaceAccessor:
         Raises
         ------
         InputError
-            The table has no increasing timestamps (see its text), or fps is not positive.
+            The table has no increasing timestamps (see its text), or fps is out of range.
 
         Examples
         --------
@@ -661,7 +661,7 @@ class OpenFaceAccessor:
         [0.0, 0.5, 1.0, 1.5, 2.0]
         """
         _choice("method", method, ("linear", "nearest", "mean"))
-        fps = real_number("fps", fps, "rows per second, more than 0", above=True)
+        fps = real_number("fps", fps, "rows per second, more than 0, at most 10000", above=True, most=10_000)
         if max_gap is not None:
             max_gap = _gap(max_gap)
         grid, times = self._seconds()

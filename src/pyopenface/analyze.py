@@ -388,7 +388,7 @@ class _Analysis:
             raise InputError("wild= and multi_view= are settings within parameters=: give one or the other")
         if au not in ("dynamic", "static", None):
             raise InputError(f"au={au!r}: expected 'dynamic', 'static' or None")
-        max_faces = whole_number("max_faces", max_faces)
+        max_faces = whole_number("max_faces", max_faces, most=1000)
         if identity not in ("slot", "track"):
             raise InputError(f"identity={identity!r}: expected 'slot' or 'track'")
         if identity == "track" and max_faces == 1:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyopenface import _core, models
+from pyopenface._options import true_or_false
 from pyopenface.errors import InputError
 from pyopenface.face import Face
 
@@ -252,6 +253,7 @@ class FaceAnalyser:
         >>> analyser.align(image, landmarks, size=224, mask=False).shape  # doctest: +SKIP
         (224, 224, 3)
         """
+        mask, grey = true_or_false("mask", mask), true_or_false("grey", grey)
         try:
             pixels = operator.index(size)
             factor = pixels * 0.7 / 112 if scale is None else float(scale)
@@ -303,11 +305,16 @@ class FaceAnalyser:
             True if it shows the same person: the medians and the live correction go on from where they are,
             and the frames so far still count when :meth:`finish` looks for neutral levels.
 
+        Raises
+        ------
+        InputError
+            If `keep_calibration` is neither True nor False.
+
         Examples
         --------
         >>> analyser.reset(keep_calibration=True)  # doctest: +SKIP
         """
-        self._engine.reset(keep_calibration)
+        self._engine.reset(true_or_false("keep_calibration", keep_calibration))
 
     def state(self) -> bytes:
         """
@@ -373,6 +380,7 @@ class FaceAnalyser:
 
 def _fitted(landmarks: Face | npt.ArrayLike | None, success: bool) -> tuple[npt.ArrayLike | None, bool]:
     """The positions, and whether they count."""
+    success = true_or_false("success", success)
     if isinstance(landmarks, Face):
         return landmarks.landmarks_2d, success and landmarks.accepted
     return landmarks, success

@@ -79,7 +79,7 @@ class FaceTracker:
         parameters: _core.LandmarkParameters | None = None,
         threads: int | None = 1,
     ) -> None:
-        max_faces = whole_number("max_faces", max_faces, least=2)
+        max_faces = whole_number("max_faces", max_faces, least=2, most=1000)
         if au not in ("static", "dynamic", None):
             raise InputError(f"au={au!r}: expected 'static', 'dynamic' or None")
         if identity not in ("track", "slot"):

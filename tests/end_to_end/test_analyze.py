@@ -162,6 +162,7 @@ def test_output_is_written_while_running(
     [
         ({"au": "both"}, "au='both'"),
         ({"max_faces": 0}, "max_faces=0"),
+        ({"max_faces": 2**40}, "1 to 1000"),
         ({"camera": (1.0, 2.0)}, "camera="),
         ({"kind": "film"}, "kind='film'"),
         ({"threads": 0}, "threads=0"),

@@ -396,7 +396,9 @@ def test_resampling_carries_other_columns_along(multi: pd.DataFrame) -> None:
     assert list(out.columns) == list(named.columns)
 
 
-@pytest.mark.parametrize(("fps", "gap_"), [(0, None), (-1, None), (float("nan"), None), (10, -1)])
+@pytest.mark.parametrize(
+    ("fps", "gap_"), [(0, None), (-1, None), (1e9, None), (float("nan"), None), (10, -1)]
+)
 def test_impossible_rates_are_refused(fps: float, gap_: float | None) -> None:
     with pytest.raises(InputError, match="fps|max_gap"):  # noqa: RUF043
         two_faces().openface.resample(fps, max_gap=gap_)

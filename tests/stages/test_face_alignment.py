@@ -237,4 +237,12 @@ def test_unusable_arguments_are_refused(small: SmallModel, noise: Image) -> None
     ):  # fmt: skip
         with pytest.raises(pyopenface.InputError, match=r"size|scale"):
             analyser.align(noise, points, **options)  # type: ignore[arg-type]
+    for name in ("mask", "grey", "success"):
+        with pytest.raises(pyopenface.InputError, match=f"{name}='no': expected True or False"):
+            analyser.align(noise, points, **{name: "no"})  # type: ignore[arg-type]
+    with pytest.raises(pyopenface.InputError, match="success=None"):
+        analyser.update(noise, points, success=None)  # type: ignore[arg-type]
+    with pytest.raises(pyopenface.InputError, match="keep_calibration=1"):
+        analyser.reset(keep_calibration=1)  # type: ignore[arg-type]
+    assert analyser.align(noise, points, success=np.False_).max() == 0
     assert analyser.frames == 0
