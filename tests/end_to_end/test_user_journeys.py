@@ -249,7 +249,7 @@ def test_a_csv_is_not_written_under_another_formats_name(models: Path, samples: 
         analyze(samples / "default.wmv", models, end=0.1, output=tmp_path / "df.csv.gz")
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of POSIX systems")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes (os.mkfifo)")
 def test_a_pipe_gets_the_rows_that_stay_as_they_are(models: Path, samples: Path, tmp_path: Path) -> None:
     pipe = tmp_path / "rows"
     os.mkfifo(pipe)

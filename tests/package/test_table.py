@@ -277,7 +277,7 @@ def test_row_by_row_is_the_text_of_the_whole_table(tmp_path: Path) -> None:
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL to end a program with")
 def test_a_killed_program_leaves_a_valid_file(tmp_path: Path) -> None:
     program = (
         "import numpy as np; from pyopenface import columns, table; layout = columns.layout()\n"
@@ -312,7 +312,10 @@ def test_a_path_that_cannot_be_written_shows_at_once(tmp_path: Path) -> None:
         table.to_openface_csv(table.to_dataframe(some_values(1), SMALL), tmp_path / "nowhere" / "a.csv")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.skipif(
+    not Path("/dev/full").exists(),
+    reason="this system has no /dev/full to write to",
+)
 def test_a_full_disk_is_an_error_with_the_file_named() -> None:
     with pytest.raises(OutputError, match=r"/dev/full: can't be written: No space left"):
         table.CsvWriter("/dev/full", SMALL)

@@ -15,7 +15,9 @@ import pytest
 
 from pyopenface import table
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX systems")
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32", reason="Windows can neither send SIGINT to one process nor limit file sizes"
+)
 
 FRAMES = 288  # of default.wmv
 

@@ -14,7 +14,9 @@ import pytest
 
 import pyopenface
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/self/statm")
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="only Linux has /proc/self/statm"
+)
 
 #: PYOPENFACE_FRAMES=20000 for the long run.
 FRAMES = int(os.environ.get("PYOPENFACE_FRAMES", "2000"))

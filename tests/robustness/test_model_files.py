@@ -9,7 +9,9 @@ from __future__ import annotations
 import shutil
 import struct
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -140,10 +142,12 @@ def _load_real(name: str, path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", REAL_FILES)
-def test_truncations_of_published_files(name: str, models: Path, tmp_path: Path) -> None:
+def test_truncations_of_published_files(
+    name: str, models: Path, tmp_path: Path, skip_or_fail: Callable[[str], NoReturn]
+) -> None:
     source = models / name
     if not source.is_file():
-        pytest.skip(f"{name} is not among the weights")
+        skip_or_fail(f"{name} is not among the weights in {models}")
     needs_neighbours = "mtcnn" in name or "AU_predictors" in name
     if needs_neighbours:
         shutil.copytree(source.parent, tmp_path / "copy", copy_function=shutil.copyfile)

@@ -172,7 +172,7 @@ def test_records_are_in_the_file_as_soon_as_they_are_written(tmp_path: Path) -> 
             assert pyopenface.read_hog(path)[1].shape[0] == number
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX systems")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limits of file sizes (resource)")
 def test_a_full_disk_leaves_whole_records(tmp_path: Path) -> None:
     program = (
         "import resource, signal, numpy as np, pyopenface\n"
