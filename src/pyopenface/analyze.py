@@ -33,6 +33,7 @@ from pyopenface.errors import InputError
 from pyopenface.face import Face, faces_from_rows
 from pyopenface.sources import Frame, ImageSource, Source, open_source
 from pyopenface.sources.arrays import is_picture
+from pyopenface.weights import kind_of_units
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -399,13 +400,7 @@ class _Analysis:
         self.taken_as = _taken_as(source, kind)
         self.several_pictures = self.taken_as == "pictures" and source.total != 1
         identity = identity if self.taken_as == "video" else "slot"
-        # OpenFace calibrates action units to the person only where there is one; here, also where people are
-        # told apart.
-        self.au: ActionUnits | None = (
-            "static"
-            if au is not None and (self.taken_as == "pictures" or (max_faces > 1 and identity == "slot"))
-            else au
-        )
+        self.au = kind_of_units(au, max_faces, identity, self.taken_as == "pictures")
         self.models: Models = load_models(models, model, self.au)
         self.postprocess = postprocess
         self.progress = progress
@@ -428,8 +423,7 @@ class _Analysis:
         )
 
     def _parameters(self, wild: bool, multi_view: bool) -> _core.LandmarkParameters:
-        parameters = _core.LandmarkParameters(bool(wild))
-        parameters.apply_model_factors(self.models.landmark.stem)
+        parameters = self.models.fit_parameters(wild)
         parameters.multi_view = parameters.multi_view or multi_view
         return parameters
 

@@ -142,8 +142,7 @@ class Run:
         if program == "several_faces" and max_faces < 2:
             max_faces = 2
         if parameters is None:
-            parameters = _core.LandmarkParameters()
-            parameters.apply_model_factors(models.landmark.stem)
+            parameters = models.fit_parameters()
         if camera is not None:
             camera = check_camera(camera)
         self.models = models

@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; exit code 1 if an input failed."""
     from pyopenface._threads import thread_count
     from pyopenface.errors import InputError
-    from pyopenface.weights import preload
+    from pyopenface.weights import kind_of_units, preload
 
     # Before the import of numpy and OpenCV, which takes as long as loading the weights.
     if thread_count(arguments.threads) > 1:
@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
         preload(
             arguments.models,
             arguments.model,
-            units if one_face or arguments.identity == "track" else units and "static",
+            kind_of_units(units, arguments.max_faces, arguments.identity),
             wild=arguments.wild,
             all_rotations=one_face and arguments.kind != "pictures",
         )

@@ -60,11 +60,8 @@ class LandmarkDetector:
         multi_view: bool = False,
         validate: bool = True,
     ) -> None:
-        from pyopenface import _core
-
         loaded = load_models(models, model, None)
-        parameters = _core.LandmarkParameters(wild)
-        parameters.apply_model_factors(loaded.landmark.stem)
+        parameters = loaded.fit_parameters(wild)
         parameters.multi_view = parameters.multi_view or multi_view
         parameters.validate = validate
         self._video = Run(loaded, "single_face", parameters=parameters, camera=camera)

@@ -85,13 +85,10 @@ class FaceTracker:
         if identity not in ("track", "slot"):
             raise InputError(f"identity={identity!r}: expected 'track' or 'slot'")
         loaded = load_models(models, model, au)
-        if parameters is None:
-            parameters = _core.LandmarkParameters(wild)
-            parameters.apply_model_factors(loaded.landmark.stem)
         self._run = Run(
             loaded,
             "several_faces",
-            parameters=parameters,
+            parameters=parameters or loaded.fit_parameters(wild),
             max_faces=max_faces,
             identity=identity,
             camera=camera,

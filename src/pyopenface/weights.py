@@ -6,6 +6,7 @@ OpenCV, which takes as long.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterable
@@ -22,7 +23,7 @@ from pyopenface.errors import InputError
 if TYPE_CHECKING:
     from pyopenface import columns
 
-__all__ = ["ActionUnits", "Models", "PathLike", "load_models", "preload"]
+__all__ = ["ActionUnits", "Models", "PathLike", "kind_of_units", "load_models", "preload"]
 
 ActionUnits = Literal["dynamic", "static"]
 PathLike = str | os.PathLike[str]
@@ -79,6 +80,12 @@ class Models:
         if self.analyser is None:
             return {}
         return {"intensities": self.analyser.intensity_names, "presences": self.analyser.presence_names}
+
+    def fit_parameters(self, wild: bool = False) -> _core.LandmarkParameters:
+        """OpenFace's settings of the fit for this model; `wild`: those for difficult images."""
+        parameters = _core.LandmarkParameters(bool(wild))
+        parameters.apply_model_factors(self.landmark.stem)
+        return parameters
 
     @cached_property
     def sha256(self) -> dict[str, str]:
@@ -164,6 +171,24 @@ def load_models(
     )
 
 
+def kind_of_units(
+    action_units: ActionUnits | None, max_faces: int, identity: str, pictures: bool = False
+) -> ActionUnits | None:
+    """Choose the predictors for faces that are followed in this way, of those that were asked for.
+
+    OpenFace calibrates action units to the person only where there is one; here, also where people are told
+    apart.
+
+    Examples
+    --------
+    >>> from pyopenface.weights import kind_of_units
+    >>> kind_of_units("dynamic", max_faces=3, identity="slot")
+    'static'
+    """
+    one_person = not pictures and (max_faces == 1 or identity == "track")
+    return action_units if one_person or action_units is None else "static"
+
+
 def preload(
     models: PathLike | None = None,
     model: PathLike = "auto",
@@ -194,12 +219,8 @@ def preload(
     """
 
     def load() -> None:
-        try:
-            landmark = load_models(models, model, action_units).landmark
-        except Exception:  # load_models meets the same and tells it
-            return
-        parameters = _core.LandmarkParameters(wild)
-        parameters.apply_model_factors(landmark.stem)
-        landmark.prepare_first_fits(parameters, all_rotations)
+        with contextlib.suppress(Exception):  # who asks for the weights meets the same and tells it
+            loaded = load_models(models, model, action_units)
+            loaded.landmark.prepare_first_fits(loaded.fit_parameters(wild), all_rotations)
 
     threading.Thread(target=load, name="pyopenface-preload", daemon=True).start()

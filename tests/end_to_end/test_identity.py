@@ -36,9 +36,9 @@ def weights(models: Path) -> Models:
 
 def follower(weights: Models, identity: str, max_faces: int = 6) -> Follow:
     """A function that gives id and nose of every accepted face of the next frame."""
-    parameters = _core.LandmarkParameters()
-    parameters.apply_model_factors(weights.landmark.stem)
-    tracking = _core.FaceTracking(weights.landmark, weights.detector, parameters, max_faces, identity)
+    tracking = _core.FaceTracking(
+        weights.landmark, weights.detector, weights.fit_parameters(), max_faces, identity
+    )
     observer = _core.Observer(weights.landmark, None, "several_faces")
     x, y, success = (observer.columns.index(name) for name in ("x_30", "y_30", "success"))
 

@@ -1,13 +1,9 @@
 // Memory for SIMD: vectors and matrices whose storage starts on a 64-byte boundary.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
-#include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <new>
-#include <utility>
 #include <vector>
 
 namespace openface {
@@ -44,38 +40,6 @@ class UninitialisedFloats {
         void operator()(float* values) const noexcept { ::operator delete(values, std::align_val_t{64}); }
     };
     std::unique_ptr<float[], Release> values_;
-};
-
-// Many counts that begin at 0. Pages of them that nothing is written to take no memory.
-class ZeroedCounts {
-  public:
-    ZeroedCounts() = default;
-    explicit ZeroedCounts(std::size_t size) : size_(size), values_(allocate(size)) {}
-    ZeroedCounts(const ZeroedCounts& other) : ZeroedCounts(other.size_) {
-        std::copy_n(other.data(), size_, data());
-    }
-    ZeroedCounts(ZeroedCounts&&) noexcept = default;
-    ZeroedCounts& operator=(ZeroedCounts other) noexcept {
-        std::swap(size_, other.size_);
-        values_.swap(other.values_);
-        return *this;
-    }
-
-    std::uint32_t* data() { return values_.get(); }
-    const std::uint32_t* data() const { return values_.get(); }
-
-  private:
-    struct Release {
-        void operator()(std::uint32_t* values) const noexcept { std::free(values); }
-    };
-    static std::uint32_t* allocate(std::size_t size) {
-        void* const memory = std::calloc(std::max<std::size_t>(size, 1), sizeof(std::uint32_t));
-        if (memory == nullptr) throw std::bad_alloc();
-        return static_cast<std::uint32_t*>(memory);
-    }
-
-    std::size_t size_ = 0;
-    std::unique_ptr<std::uint32_t, Release> values_;
 };
 
 // Rounds a count up to a whole number of vector lanes.

@@ -2,15 +2,19 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <new>
 
 namespace openface {
 
 RunningMedian::RunningMedian(int entries, HistogramRange range)
     : range_(range),
-      counts_(std::size_t(entries) * std::size_t(range.bins)),
+      counts_(static_cast<std::uint32_t*>(
+          std::calloc(std::size_t(entries) * std::size_t(range.bins), sizeof(std::uint32_t)))),
       cursors_(std::size_t(entries)),
       medians_(std::size_t(entries)),
-      sample_bins_(std::size_t(entries)) {}
+      sample_bins_(std::size_t(entries)) {
+    if (counts_ == nullptr) throw std::bad_alloc();
+}
 
 double RunningMedian::centre(int bin) const {
     const double width = (range_.high - range_.low) / range_.bins;
@@ -46,8 +50,8 @@ void RunningMedian::add(std::span<const double> descriptor) {
     constexpr std::size_t ahead = 24;  // entries whose counts are on their way from memory
     for (std::size_t i = 0; i < entries; ++i) {
         if (i + ahead < entries)
-            __builtin_prefetch(counts_.data() + (i + ahead) * bins + std::size_t(sample_bins_[i + ahead]), 1);
-        std::uint32_t* counts = counts_.data() + i * bins;
+            __builtin_prefetch(counts_.get() + (i + ahead) * bins + std::size_t(sample_bins_[i + ahead]), 1);
+        std::uint32_t* counts = counts_.get() + i * bins;
         const std::int32_t bin = sample_bins_[i];
         ++counts[bin];
         Cursor& cursor = cursors_[i];
@@ -65,18 +69,18 @@ void RunningMedian::add_failed() {
 }
 
 std::span<const std::uint32_t> RunningMedian::histogram(int entry) const {
-    return {counts_.data() + std::size_t(entry) * std::size_t(range_.bins), std::size_t(range_.bins)};
+    return {counts_.get() + std::size_t(entry) * std::size_t(range_.bins), std::size_t(range_.bins)};
 }
 
 std::span<std::uint32_t> RunningMedian::histogram(int entry) {
-    return {counts_.data() + std::size_t(entry) * std::size_t(range_.bins), std::size_t(range_.bins)};
+    return {counts_.get() + std::size_t(entry) * std::size_t(range_.bins), std::size_t(range_.bins)};
 }
 
 void RunningMedian::restore(std::uint32_t count, std::span<const double> medians) {
     count_ = count;
     std::copy(medians.begin(), medians.end(), medians_.begin());
     for (std::size_t i = 0; i < cursors_.size() && count > 0; ++i) {
-        const std::uint32_t* counts = counts_.data() + i * std::size_t(range_.bins);
+        const std::uint32_t* counts = counts_.get() + i * std::size_t(range_.bins);
         cursors_[i] = {0, 0, counts[0]};
         move(cursors_[i], counts, (count + 1) / 2);
     }

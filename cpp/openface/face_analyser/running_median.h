@@ -6,6 +6,8 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
 #include <span>
 
 #include "openface/core/aligned.h"
@@ -50,13 +52,19 @@ class RunningMedian {
         std::uint32_t inside = 0;  // samples in this bin
     };
 
+    // Zeros to begin with, as the system gives them: pages of bins that no value falls into take no memory.
+    struct Release {
+        void operator()(std::uint32_t* counts) const noexcept { std::free(counts); }
+    };
+    using Counts = std::unique_ptr<std::uint32_t[], Release>;
+
     double centre(int bin) const;
     double floored(double median) const { return range_.floor_at_zero && median < 0.0 ? 0.0 : median; }
     bool move(Cursor& cursor, const std::uint32_t* counts, std::uint32_t rank) const;
 
     HistogramRange range_{};
     std::uint32_t count_ = 0;
-    ZeroedCounts counts_;  // entries x bins
+    Counts counts_;  // entries x bins
     AlignedVector<Cursor> cursors_;
     AlignedVector<double> medians_;
     AlignedVector<std::int32_t> sample_bins_;

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import os
-import threading
 import time
 from collections.abc import Generator, Iterable
 from pathlib import Path
@@ -59,8 +57,6 @@ def run(options: Options) -> None:
     if not options.inputs:
         camera = "" if options.is_image_program else " or -device N"
         raise InputError(f"{options.program}: no input given: use -f FILE, -fdir FOLDER{camera}")
-    # OpenCV is needed a moment later: its import overlaps with what is left of reading the weights.
-    threading.Thread(target=importlib.import_module, args=("cv2",)).start()
     session = _Session(options)
     if options.is_image_program:
         session.run_pictures()

@@ -58,7 +58,6 @@ class _Channel(Generic[T]):
         """Wait for an item; None at the end. An error of the producer is raised after the items before it."""
         item = self._items.get()
         if isinstance(item, _End):
-            self._items.put(_End(None))  # for whoever asks again
             if item.error is not None:
                 raise item.error
             return None

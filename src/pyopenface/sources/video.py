@@ -102,8 +102,9 @@ class VideoSource(Source):
         try:
             while capture.grab():
                 count += 1
-                reached = max(reached, capture.stored_time() - began)
-                timestamp = clock.time(count, capture) + self._shift
+                stored = capture.stored_time()
+                reached = max(reached, stored - began)
+                timestamp = clock.time(count, stored) + self._shift
                 yield count + self._skipped, timestamp, capture.retrieve, None
             self._note_length(count, reached)
         except _DecodingEndedError:
@@ -217,12 +218,11 @@ class _Clock:
         self._origin = 0.0
         self._last = -math.inf
 
-    def time(self, number: int, capture: _Capture) -> float:
-        """Return the time in seconds of the frame with this number, counted from 1 in this file."""
+    def time(self, number: int, stored: float) -> float:
+        """Return the time in seconds of a frame, by its number, from 1, and the time stored in this file."""
         counted = (number - 1) * self._period
         if self._rule == "openface":
             return counted
-        stored = capture.stored_time()
         if number == 1:
             self._origin = stored
         # Containers without times of their own (B-frames in AVI) give 0 for the frames at the end.
