@@ -119,15 +119,26 @@ class FittingStage {
                  const std::vector<int>& windows) {
         FaceState state(*model_);
         state.face = state_from(model_->face, global, local, py::none());
-        return traced(state, [&] { return fitter_.fit(copy_of(grey), windows, state); });
+        return traced(state, [&] { return fitter_.fit(picture(grey), windows, state); });
     }
 
     py::dict fit_from_box(const py::array& grey, const std::array<float, 4>& box, bool all_rotations) {
         FaceState state(*model_);
         return traced(state, [&] {
-            return fitter_.fit_from_box(copy_of(grey), {box[0], box[1], box[2], box[3]}, all_rotations,
+            return fitter_.fit_from_box(picture(grey), {box[0], box[1], box[2], box[3]}, all_rotations,
                                         state);
         });
+    }
+
+    // Converts all of a picture; gives back what the fits since then have converted of theirs, between its
+    // pixels.
+    void convert(const py::array& grey) { picture(grey).view(openface::everything); }
+    py::array_t<std::uint8_t> converted() {
+        constexpr openface::PixelBounds nothing{0.0f, 0.0f, -1.0f, -1.0f};
+        const openface::ViewU8 view = picture_.view(nothing);
+        py::array_t<std::uint8_t> result({view.height, view.width});
+        std::copy(view.data, view.data + result.size(), result.mutable_data());
+        return result;
     }
 
     // One shape model alone (part -1: the face), with responses from the image or with given ones.
@@ -151,7 +162,7 @@ class FittingStage {
         }
         ShapeFitter fitter(responses.is_none() ? model : given, parameters);
         std::vector<ScaleTrace> scales;
-        const bool fitted = fitter.fit(copy_of(grey), windows, state, &scales);
+        const bool fitted = fitter.fit(picture(grey), windows, state, &scales);
         py::dict d = dict_of(state);
         d["fitted"] = fitted;
         return py::make_tuple(d, list_of(scales));
@@ -209,13 +220,11 @@ class FittingStage {
         return state;
     }
 
-    // The engine reads a few bytes behind the last pixel, which a numpy array does not have.
-    openface::ViewU8 copy_of(const py::array& grey) {
+    openface::GreyPicture& picture(const py::array& grey) {
         const openface::ViewU8 view = view_of_image(grey, "grey");
         if (view.channels != 1) throw Error(Error::Code::input, "grey: a grey image expected");
-        image_.resize(view.width, view.height);
-        for (int y = 0; y < view.height; ++y) std::copy_n(view.row(y), view.width, image_.row(y));
-        return image_.view();
+        picture_.begin(view);
+        return picture_;
     }
 
     template <class Function>
@@ -247,7 +256,7 @@ class FittingStage {
     std::shared_ptr<const LandmarkModel> model_;
     FaceFitter fitter_;
     openface::PdmScratch scratch_;
-    openface::ImageU8 image_;
+    openface::GreyPicture picture_;
 };
 
 }  // namespace
@@ -260,6 +269,8 @@ void register_fitting_stages(py::module_& stages) {
              py::arg("windows"))
         .def("fit_from_box", &FittingStage::fit_from_box, py::arg("grey"), py::arg("box"),
              py::arg("all_rotations"))
+        .def("convert", &FittingStage::convert, py::arg("grey"))
+        .def("converted", &FittingStage::converted)
         .def("fit_shape", &FittingStage::fit_shape, py::arg("part"), py::arg("grey"),
              py::arg("global_parameters"), py::arg("local"), py::arg("windows"),
              py::arg("responses") = py::none())

@@ -31,7 +31,11 @@ class ValidatorStage {
         global.rx = angles.data()[0];
         global.ry = angles.data()[1];
         global.rz = angles.data()[2];
-        return validator_->confidence(global, view_of_image(grey, "grey"), points.data(), scratch_);
+        const openface::ViewU8 view = view_of_image(grey, "grey");
+        if (view.channels != 1)
+            throw openface::Error(openface::Error::Code::input, "validation needs a grey image");
+        grey_.begin(view);
+        return validator_->confidence(global, grey_, points.data(), scratch_);
     }
 
     py::dict trace(const py::array& grey, const py::handle& rotation, const py::handle& landmarks) {
@@ -51,6 +55,7 @@ class ValidatorStage {
   private:
     std::shared_ptr<const Validator> validator_;
     int landmark_count_;
+    openface::GreyPicture grey_;
     openface::ValidatorScratch scratch_;
 };
 

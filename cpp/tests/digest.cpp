@@ -71,8 +71,8 @@ class Numbers {
     std::uint64_t state_ = 20;
 };
 
-void add_image(Hash& hash, const ImageU8& image) {
-    hash.add(image.data(), std::size_t(image.height()) * std::size_t(image.stride()));
+void add_image(Hash& hash, const ViewU8& image) {
+    hash.add(image.data, std::size_t(image.height) * std::size_t(image.stride));
 }
 
 // Products and sums of all sizes, from those that cancel to those where one part vanishes.
@@ -109,9 +109,9 @@ void digest_math(Numbers& numbers, Hash& hash) {
 void digest_grey(Numbers& numbers, Hash& hash) {
     for (const int channels : {1, 3, 4}) {
         const ImageU8 colour = numbers.image(61, 17, channels);
-        ImageU8 grey;
-        to_grey(colour.view(), grey);
-        add_image(hash, grey);
+        GreyPicture grey;
+        grey.begin(colour.view());
+        add_image(hash, grey.view(everything));
     }
 }
 

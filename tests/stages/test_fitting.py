@@ -202,6 +202,40 @@ def test_fit_of_an_upright_first_detection(fitting: Any, cases: list[Case]) -> N
         assert got["ok"] == bool(case.arrays["success"])
 
 
+# x, y, width, height: in the middle, across each border, tiny, larger than the picture, beside it.
+BOXES = [
+    (250.0, 150.0, 160.0, 160.0),
+    (-60.0, 200.0, 150.0, 150.0),
+    (560.0, -50.0, 170.0, 170.0),
+    (300.0, 400.0, 140.0, 140.0),
+    (100.0, 100.0, 31.0, 31.0),
+    (-100.0, -200.0, 900.0, 900.0),
+    (700.0, 500.0, 150.0, 150.0),
+    (1e5, -1e5, 3e4, 3e4),
+]
+
+
+@pytest.mark.parametrize("model", ["clnf", "clm"])
+def test_only_the_pixels_that_a_fit_reads_have_to_be_converted(
+    models: Path, cases: list[Case], model: str
+) -> None:
+    """Grey pictures are converted where they are read; what the one before left around it has no effect."""
+    fitting = stages.LandmarkFitting(models / f"model/main_{model}_general.txt")
+    height, width = cases[0].image.shape
+    noise = np.random.default_rng(5).integers(0, 256, (height, width), dtype=np.uint8)
+    for image in (cases[0].image, noise):
+        for box in BOXES:
+            rotations = box == BOXES[0]
+            results = []
+            for before in (0, 255):
+                fitting.convert(np.full_like(image, before))
+                got = fitting.fit_from_box(image, list(box), rotations)
+                results.append((got["landmarks"].tobytes(), got["local"].tobytes(), got["certainty"]))
+                if image is noise and box == BOXES[4]:
+                    assert np.mean(fitting.converted() == before) > 0.5
+            assert results[0] == results[1], box
+
+
 def test_every_instruction_set_fits_to_the_same_bits(fitting: Any, cases: list[Case]) -> None:
     case = cases[0]
     start = case.arrays["global_in"], case.arrays["local_in"]

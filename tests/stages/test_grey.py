@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -46,6 +47,38 @@ def test_any_width_and_channel_count(width: int, height: int, channels: int, see
     shape = (height, width) if channels == 1 else (height, width, channels)
     image = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
     np.testing.assert_array_equal(_core.stages.to_grey(image), by_formula(image))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 300),
+    st.integers(1, 60),
+    st.sampled_from([1, 3, 4]),
+    st.lists(st.tuples(*[st.floats(-400, 400)] * 4), min_size=1, max_size=4),
+)
+def test_pixels_within_bounds_are_converted(
+    width: int, height: int, channels: int, places: list[tuple[float, float, float, float]]
+) -> None:
+    shape = (height, width) if channels == 1 else (height, width, channels)
+    rng = np.random.default_rng(width)
+    picture = _core.stages.GreyPicture()
+    for _ in range(2):  # the second picture finds the first one's pixels
+        image = rng.integers(0, 256, shape, dtype=np.uint8)
+        picture.begin(image)
+        for x, y, further, lower in places:
+            right, bottom = x + abs(further), y + abs(lower)
+            got = picture.view(x, y, right, bottom)
+            rows = slice(max(math.ceil(y), 0), max(math.floor(bottom) + 1, 0))
+            columns = slice(max(math.ceil(x), 0), max(math.floor(right) + 1, 0))
+            np.testing.assert_array_equal(got[rows, columns], by_formula(image)[rows, columns])
+
+
+def test_what_nobody_reads_is_not_converted() -> None:
+    picture = _core.stages.GreyPicture()
+    picture.begin(np.zeros((480, 640, 3), np.uint8))
+    picture.view(0, 0, 640, 480)
+    picture.begin(np.full((480, 640, 3), 255, np.uint8))
+    assert 0 < np.count_nonzero(picture.view(200, 100, 299, 219)) <= (100 + 126) * (120 + 30)
 
 
 def test_rows_may_be_apart() -> None:

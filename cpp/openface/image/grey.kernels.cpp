@@ -33,14 +33,15 @@ inline __m256i grey8(const std::uint8_t* first, const std::uint8_t* second) {
         _mm256_add_epi32(_mm256_add_epi32(sum_blue_green, sum_red), _mm256_set1_epi32(16384)), 15);
 }
 
-// Whole vectors of 32 pixels as long as their loads stay inside the row; returns how many pixels were done.
+// Whole vectors of 32 pixels as long as their loads stay among the readable pixels; returns how many pixels
+// were done.
 template <int channels>
-inline int grey_vectors(const std::uint8_t* pixels, std::uint8_t* grey, int count) {
+inline int grey_vectors(const std::uint8_t* pixels, std::uint8_t* grey, int count, int readable) {
     constexpr int step = 4 * channels;
     constexpr int overread = 16 - step;
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     int i = 0;
-    for (; (count - i) * channels >= 32 * channels + overread; i += 32) {
+    for (; count - i >= 32 && (readable - i) * channels >= 32 * channels + overread; i += 32) {
         const std::uint8_t* p = pixels + i * channels;
         const __m256i a = grey8<channels>(p, p + step);
         const __m256i b = grey8<channels>(p + 2 * step, p + 3 * step);
@@ -55,26 +56,26 @@ inline int grey_vectors(const std::uint8_t* pixels, std::uint8_t* grey, int coun
 #else
 
 template <int channels>
-inline int grey_vectors(const std::uint8_t*, std::uint8_t*, int) {
+inline int grey_vectors(const std::uint8_t*, std::uint8_t*, int, int) {
     return 0;
 }
 
 #endif
 
 template <int channels>
-inline void grey_row(const std::uint8_t* pixels, std::uint8_t* grey, int count) {
-    for (int i = grey_vectors<channels>(pixels, grey, count); i < count; ++i)
+inline void grey_row(const std::uint8_t* pixels, std::uint8_t* grey, int count, int readable) {
+    for (int i = grey_vectors<channels>(pixels, grey, count, readable); i < count; ++i)
         grey[i] = grey_of(pixels[channels * i], pixels[channels * i + 1], pixels[channels * i + 2]);
 }
 
 }  // namespace
 
-void grey_row_bgr(const std::uint8_t* bgr, std::uint8_t* grey, int count) {
-    grey_row<3>(bgr, grey, count);
+void grey_row_bgr(const std::uint8_t* bgr, std::uint8_t* grey, int count, int readable) {
+    grey_row<3>(bgr, grey, count, readable);
 }
 
-void grey_row_bgra(const std::uint8_t* bgra, std::uint8_t* grey, int count) {
-    grey_row<4>(bgra, grey, count);
+void grey_row_bgra(const std::uint8_t* bgra, std::uint8_t* grey, int count, int readable) {
+    grey_row<4>(bgra, grey, count, readable);
 }
 
 void narrow_row(const std::uint16_t* wide, std::uint8_t* narrow, int count) {

@@ -71,11 +71,11 @@ FaceFitter::FaceFitter(std::shared_ptr<const LandmarkModel> model, const Landmar
     part_landmarks_.resize(part_fitters_.size());
 }
 
-bool FaceFitter::fit(const ViewU8& grey, const std::vector<int>& windows, FaceState& state) {
+bool FaceFitter::fit(GreyPicture& grey, const std::vector<int>& windows, FaceState& state) {
     return complete(grey, fit_main(face_fitter_, grey, windows, state.face), state);
 }
 
-bool FaceFitter::fit_main(ShapeFitter& fitter, const ViewU8& grey, const std::vector<int>& windows,
+bool FaceFitter::fit_main(ShapeFitter& fitter, GreyPicture& grey, const std::vector<int>& windows,
                           ShapeState& face) {
     const bool fitted = fitter.fit(grey, windows, face, trace_ == nullptr ? nullptr : &trace_->scales);
     if (trace_ != nullptr) trace_->after_scales = face;
@@ -83,7 +83,7 @@ bool FaceFitter::fit_main(ShapeFitter& fitter, const ViewU8& grey, const std::ve
 }
 
 // What follows the main fit: parts, merge, validation.
-bool FaceFitter::complete(const ViewU8& grey, bool fitted, FaceState& state) {
+bool FaceFitter::complete(GreyPicture& grey, bool fitted, FaceState& state) {
     if (parameters_.refine_parts && !model_->parts.empty()) refine_with_parts(grey, state);
     if (parameters_.validate && model_->validator != nullptr && fitted) {
         state.certainty = model_->validator->confidence(state.face.global, grey, state.face.landmarks.data(),
@@ -96,7 +96,7 @@ bool FaceFitter::complete(const ViewU8& grey, bool fitted, FaceState& state) {
     return state.ok;
 }
 
-void FaceFitter::refine_with_parts(const ViewU8& grey, FaceState& state) {
+void FaceFitter::refine_with_parts(GreyPicture& grey, FaceState& state) {
     const std::size_t n = std::size_t(model_->face.pdm->landmark_count());
     std::atomic<bool> any_used = false;
     const auto fit_part = [&](int number) {
@@ -144,7 +144,7 @@ void FaceFitter::start_from_box(const Box& box, FaceState& state) {
     face_fitter_.start_from_box(box, 0.0f, 0.0f, 0.0f, state.face);
 }
 
-bool FaceFitter::fit_from_box(const ViewU8& grey, const Box& box, bool all_rotations, FaceState& state) {
+bool FaceFitter::fit_from_box(GreyPicture& grey, const Box& box, bool all_rotations, FaceState& state) {
     const int rotations = all_rotations ? int(initial_rotations.size()) : 1;
     return model_->early_termination ? terminate_early(grey, box, rotations, state)
                                      : keep_likeliest(grey, box, rotations, state);
@@ -152,7 +152,7 @@ bool FaceFitter::fit_from_box(const ViewU8& grey, const Box& box, bool all_rotat
 
 // Fits of the main model from all rotations, half of them in another thread where there is one. A fit that
 // ends before it has a likelihood keeps that of the rotation before, as in the reference.
-std::vector<FaceFitter::RotationFit> FaceFitter::fit_rotations(const ViewU8& grey, const Box& box,
+std::vector<FaceFitter::RotationFit> FaceFitter::fit_rotations(GreyPicture& grey, const Box& box,
                                                                int rotations, const ShapeState& before) {
     constexpr float none = -std::numeric_limits<float>::infinity();
     std::vector<RotationFit> fits(std::size_t(rotations), RotationFit{before});
@@ -185,7 +185,7 @@ std::vector<FaceFitter::RotationFit> FaceFitter::fit_rotations(const ViewU8& gre
 }
 
 // Only the main model's likelihood decides, so parts and validation are left to the winner.
-bool FaceFitter::keep_likeliest(const ViewU8& grey, const Box& box, int rotations, FaceState& state) {
+bool FaceFitter::keep_likeliest(GreyPicture& grey, const Box& box, int rotations, FaceState& state) {
     const std::vector<RotationFit> fits = fit_rotations(grey, box, rotations, state.face);
     const auto best = std::max_element(
         fits.begin(), fits.end(),
@@ -194,7 +194,7 @@ bool FaceFitter::keep_likeliest(const ViewU8& grey, const Box& box, int rotation
     return complete(grey, best->fitted, state);
 }
 
-bool FaceFitter::terminate_early(const ViewU8& grey, const Box& box, int rotations, FaceState& state) {
+bool FaceFitter::terminate_early(GreyPicture& grey, const Box& box, int rotations, FaceState& state) {
     std::vector<int> first = parameters_.fit.windows, rest = parameters_.fit.windows;
     std::fill(first.begin() + 1, first.end(), 0);
     rest.front() = 0;

@@ -7,7 +7,6 @@
 #include <optional>
 #include <vector>
 
-#include "openface/core/image.h"
 #include "openface/landmark_detector/landmark_model.h"
 
 namespace openface {
@@ -36,10 +35,10 @@ class FaceFitter {
     FaceFitter(std::shared_ptr<const LandmarkModel> model, const LandmarkParameters& parameters);
 
     // The full fit from the state's parameters; sets ok and certainty. Returns ok.
-    bool fit(const ViewU8& grey, const std::vector<int>& windows, FaceState& state);
+    bool fit(GreyPicture& grey, const std::vector<int>& windows, FaceState& state);
     // Starts from a face box with one or all 11 rotations and keeps the likeliest result. Returns whether it
     // was accepted, which for models with early termination need not be state.ok (section 3.3, quirk 2).
-    bool fit_from_box(const ViewU8& grey, const Box& box, bool all_rotations, FaceState& state);
+    bool fit_from_box(GreyPicture& grey, const Box& box, bool all_rotations, FaceState& state);
     // Parameters of the mean shape in the box, without rotation; no fit.
     void start_from_box(const Box& box, FaceState& state);
 
@@ -61,17 +60,17 @@ class FaceFitter {
     void set_trace(Trace* trace) { trace_ = trace; }
 
   private:
-    bool fit_main(ShapeFitter& fitter, const ViewU8& grey, const std::vector<int>& windows, ShapeState& face);
-    bool complete(const ViewU8& grey, bool fitted, FaceState& state);
-    void refine_with_parts(const ViewU8& grey, FaceState& state);
-    bool keep_likeliest(const ViewU8& grey, const Box& box, int rotations, FaceState& state);
+    bool fit_main(ShapeFitter& fitter, GreyPicture& grey, const std::vector<int>& windows, ShapeState& face);
+    bool complete(GreyPicture& grey, bool fitted, FaceState& state);
+    void refine_with_parts(GreyPicture& grey, FaceState& state);
+    bool keep_likeliest(GreyPicture& grey, const Box& box, int rotations, FaceState& state);
     struct RotationFit {
         ShapeState face;
         bool fitted = false;
     };
-    std::vector<RotationFit> fit_rotations(const ViewU8& grey, const Box& box, int rotations,
+    std::vector<RotationFit> fit_rotations(GreyPicture& grey, const Box& box, int rotations,
                                            const ShapeState& before);
-    bool terminate_early(const ViewU8& grey, const Box& box, int rotations, FaceState& state);
+    bool terminate_early(GreyPicture& grey, const Box& box, int rotations, FaceState& state);
 
     std::shared_ptr<const LandmarkModel> model_;
     LandmarkParameters parameters_;

@@ -9,10 +9,10 @@
 
 namespace openface {
 
-// One frame in the two forms that the stages read. The grey pixels are followed by at least 4 readable bytes.
+// One frame in the two forms that the stages read.
 struct Frame {
     ViewU8 colour;
-    ViewU8 grey;
+    GreyPicture& grey;
 };
 
 class LandmarkTracker {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "openface/core/math.h"
 #include "openface/landmark_detector/shape_fit_kernels.h"
@@ -14,6 +15,23 @@ namespace {
 constexpr float smallest_scale = 0.25f;         // below it the face is too small to fit
 constexpr float early_likelihood_scale = 0.3f;  // below it the likelihood is recorded at every scale
 constexpr float hidden_likelihood = -1e8f;
+
+// Where experts find the pixels of areas of `size` pixels in their own frame, in any direction around the
+// landmarks (x of all, then y).
+PixelBounds sampled_bounds(const std::vector<float>& landmarks, const Similarity& to_image, int size) {
+    constexpr float farthest = 1e5f;       // beyond it positions are cut off, and only "everything" is safe
+    constexpr float interpolation = 3.0f;  // neighbours of a position, and its rounding
+    const float reach =
+        std::hypot(to_image.xx, to_image.xy) * float(size) * 0.5f * std::numbers::sqrt2_v<float> +
+        interpolation;
+    const auto middle = landmarks.begin() + std::ptrdiff_t(landmarks.size() / 2);
+    const auto [left, right] = std::minmax_element(landmarks.begin(), middle);
+    const auto [top, bottom] = std::minmax_element(middle, landmarks.end());
+    const PixelBounds bounds{*left - reach, *top - reach, *right + reach, *bottom + reach};
+    for (const float bound : {bounds.left, bounds.top, bounds.right, bounds.bottom})
+        if (!(std::fabs(bound) < farthest)) return everything;
+    return bounds;
+}
 
 }  // namespace
 
@@ -113,7 +131,7 @@ void ShapeFitter::interleave_responses(const PatchExperts::View& view) {
     }
 }
 
-bool ShapeFitter::fit(const ViewU8& grey, const std::vector<int>& windows, ShapeState& state,
+bool ShapeFitter::fit(GreyPicture& grey, const std::vector<int>& windows, ShapeState& state,
                       std::vector<ScaleTrace>* traces) {
     const Pdm& pdm = *model_.pdm;
     const PatchExperts& experts = *model_.experts;
@@ -134,8 +152,11 @@ bool ShapeFitter::fit(const ViewU8& grey, const std::vector<int>& windows, Shape
                                                            reference_.data(), reference_.data() + stride, n);
         const Similarity to_image = inverse(to_reference);
         pdm.pack(base_.data(), 2, packed_.data());
-        experts.respond({grey, packed_.data(), to_image.xx, -to_image.xy, scale, view_index, window}, maps_,
-                        patch_scratch_);
+        const PixelBounds sampled =
+            sampled_bounds(packed_, to_image, window + experts.scales()[std::size_t(scale)].support - 1);
+        experts.respond(
+            {grey.view(sampled), packed_.data(), to_image.xx, -to_image.xy, scale, view_index, window}, maps_,
+            patch_scratch_);
 
         const AdaptedParameters adapted_parameters = adapted(scale);
         KernelTable& table = kernel_table(window, adapted_parameters.sigma);

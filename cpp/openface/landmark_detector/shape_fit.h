@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "openface/core/aligned.h"
-#include "openface/core/image.h"
+#include "openface/image/grey.h"
 #include "openface/landmark_detector/parameters.h"
 #include "openface/patch_experts/patch_experts.h"
 #include "openface/shape/pdm.h"
@@ -59,7 +59,7 @@ class ShapeFitter {
     // Fits from the state's parameters over the scales with a window. Returns false when the face is too
     // small (scale below 0.25), the state then being that of the scale where that showed. Landmarks are
     // updated in any case.
-    bool fit(const ViewU8& grey, const std::vector<int>& windows, ShapeState& state,
+    bool fit(GreyPicture& grey, const std::vector<int>& windows, ShapeState& state,
              std::vector<ScaleTrace>* traces = nullptr);
 
     // The landmarks of the state's parameters.

@@ -173,8 +173,9 @@ int Validator::nearest_view(const GlobalParameters& global) const {
 }
 
 // Section 4: the landmarks' surroundings within the image, and the landmarks in its coordinates.
-bool Validator::find_region(const ViewU8& grey, const float* landmarks, ValidatorScratch& scratch) const {
-    const int size[2] = {grey.width, grey.height};
+bool Validator::find_region(const GreyPicture& grey, const float* landmarks,
+                            ValidatorScratch& scratch) const {
+    const int size[2] = {grey.width(), grey.height()};
     for (int c = 0; c < 2; ++c) {
         const float* values = landmarks + c * landmark_count_;
         for (int i = 0; i < landmark_count_; ++i)
@@ -239,14 +240,14 @@ void Validator::normalise(const View& view, ValidatorScratch& scratch) const {
         scratch.input[std::size_t(view.place[i])] = scratch.normalised[i];
 }
 
-float Validator::confidence(const GlobalParameters& global, const ViewU8& grey, const float* landmarks,
+float Validator::confidence(const GlobalParameters& global, GreyPicture& grey, const float* landmarks,
                             ValidatorScratch& scratch) const {
-    if (grey.channels != 1) throw Error(Error::Code::input, "validation needs a grey image");
     scratch.outputs = nullptr;
     scratch.view = nearest_view(global);
     if (!find_region(grey, landmarks, scratch)) return 0.0f;
     const View& view = views_[std::size_t(scratch.view)];
-    warp(view, grey, scratch);
+    const int* r = scratch.region;
+    warp(view, grey.view({float(r[0]), float(r[1]), float(r[2]), float(r[3])}), scratch);
     normalise(view, scratch);
     scratch.outputs = view.network.run(scratch.input.data(), scratch.network);
     const int bins = view.network.outputs();

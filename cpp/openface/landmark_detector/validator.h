@@ -9,7 +9,7 @@
 #include <memory>
 #include <vector>
 
-#include "openface/core/image.h"
+#include "openface/image/grey.h"
 #include "openface/nn/planar_network.h"
 #include "openface/shape/parameters.h"
 
@@ -34,9 +34,9 @@ class Validator {
     // points.
     static std::shared_ptr<const Validator> load(const std::filesystem::path& path, int landmark_count);
 
-    // 0 (bad) to 1 (good). `grey` has one channel; `landmarks` are all x, then all y, in image pixels.
+    // 0 (bad) to 1 (good). `landmarks` are all x, then all y, in image pixels.
     // Landmarks that are not finite numbers have confidence 0.
-    float confidence(const GlobalParameters& global, const ViewU8& grey, const float* landmarks,
+    float confidence(const GlobalParameters& global, GreyPicture& grey, const float* landmarks,
                      ValidatorScratch& scratch) const;
 
     int outputs(int view) const { return views_[std::size_t(view)].network.outputs(); }
@@ -70,7 +70,7 @@ class Validator {
     static void read_triangles(View& view, BinaryReader& reader, const Matrix<std::int32_t>& vertices);
 
     int nearest_view(const GlobalParameters& global) const;
-    bool find_region(const ViewU8& grey, const float* landmarks, ValidatorScratch& scratch) const;
+    bool find_region(const GreyPicture& grey, const float* landmarks, ValidatorScratch& scratch) const;
     void warp(const View& view, const ViewU8& grey, ValidatorScratch& scratch) const;
     void normalise(const View& view, ValidatorScratch& scratch) const;
 

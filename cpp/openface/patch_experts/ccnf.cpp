@@ -97,6 +97,7 @@ void CcnfExperts::read_scale(const std::filesystem::path& file, LoadingLimits& l
                     reader.fail("patch expert", "a visible landmark has no neurons");
                 continue;
             }
+            scale.support = std::max(scale.support, latest.support);
             view.confidence[std::size_t(i)] = float(reader.read_double("confidence"));
         }
     reader.expect_end();

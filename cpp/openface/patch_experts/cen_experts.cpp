@@ -78,6 +78,7 @@ CenExperts::Mirror CenExperts::load_scale(const std::filesystem::path& path, int
                                           CenExperts& experts) {
     BinaryReader reader(path);
     Scale scale = read_scale_header(reader, landmark_count);
+    scale.support = cen_support;
     for (const double angle : scale.views.front().centre)
         if (angle != 0.0) reader.fail("view centre", "the first view is not the frontal one");
     Mirror mirror;

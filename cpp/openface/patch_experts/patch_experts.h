@@ -73,6 +73,7 @@ class PatchExperts {
     };
     struct Scale {
         double scaling = 0.0;  // pixels per model millimetre of the expert frame
+        int support = 0;       // of the largest expert, pixels of the expert frame
         std::vector<View> views;
     };
 

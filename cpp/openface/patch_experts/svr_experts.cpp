@@ -75,6 +75,7 @@ void SvrExperts::read_scale(const std::filesystem::path& path) {
     for (View& view : scale.views)
         for (float& confidence : view.confidence) {
             experts.push_back(read_expert(reader));
+            scale.support = std::max(scale.support, experts.back().support);
             double sum = 0.0;
             for (const Modality& modality : experts.back().modalities) sum += modality.confidence;
             confidence = float(sum);

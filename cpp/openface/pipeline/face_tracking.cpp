@@ -75,8 +75,8 @@ void FaceTracking::release(Slot& slot) {
 }
 
 Frame FaceTracking::prepare(const ViewU8& image) {
-    to_grey(image, grey_);
-    return {image, grey_.view()};
+    grey_.begin(image);
+    return {image, grey_};
 }
 
 std::vector<Box> FaceTracking::find_faces(const Frame& frame, const std::vector<Box>* boxes) {

@@ -70,7 +70,7 @@ class FaceTracking {
     std::unique_ptr<FaceIdentity> identity_;      // null: ids are tracker indices
     std::unique_ptr<FaceFitter> picture_fitter_;  // created by the first picture
     MtcnnScratch detector_scratch_;
-    ImageU8 grey_;
+    GreyPicture grey_;
     std::unique_ptr<ThreadPool> pool_;  // null: one thread
     long frame_count_ = 0;
     long detector_runs_ = 0;
