@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 
 #include "openface/core/math.h"
 #include "openface/landmark_detector/shape_fit_kernels.h"
@@ -16,14 +15,13 @@ constexpr float smallest_scale = 0.25f;         // below it the face is too smal
 constexpr float early_likelihood_scale = 0.3f;  // below it the likelihood is recorded at every scale
 constexpr float hidden_likelihood = -1e8f;
 
-// Where experts find the pixels of areas of `size` pixels in their own frame, in any direction around the
-// landmarks (x of all, then y).
+// Where experts find the pixels of areas of `size` pixels in their own frame around the landmarks (x of all,
+// then y).
 PixelBounds sampled_bounds(const std::vector<float>& landmarks, const Similarity& to_image, int size) {
     constexpr float farthest = 1e5f;       // beyond it positions are cut off, and only "everything" is safe
     constexpr float interpolation = 3.0f;  // neighbours of a position, and its rounding
     const float reach =
-        std::hypot(to_image.xx, to_image.xy) * float(size) * 0.5f * std::numbers::sqrt2_v<float> +
-        interpolation;
+        (std::fabs(to_image.xx) + std::fabs(to_image.xy)) * float(size) * 0.5f + interpolation;
     const auto middle = landmarks.begin() + std::ptrdiff_t(landmarks.size() / 2);
     const auto [left, right] = std::minmax_element(landmarks.begin(), middle);
     const auto [top, bottom] = std::minmax_element(middle, landmarks.end());
