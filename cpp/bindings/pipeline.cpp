@@ -3,6 +3,7 @@
 // take turns.
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <mutex>
 
 #include "bindings.h"
@@ -11,6 +12,7 @@
 #include "openface/gaze_analyser/gaze.h"
 #include "openface/landmark_detector/landmark_model.h"
 #include "openface/pipeline/face_tracking.h"
+#include "openface/pipeline/fitting_thread.h"
 #include "openface/pipeline/observer.h"
 
 namespace pyopenface {
@@ -87,6 +89,9 @@ class PyFaceTracking {
         tracking_.drop(id);
     }
     int max_faces() const { return tracking_.max_faces(); }
+    std::unique_ptr<openface::FittingThread> fitting_thread(bool pictures) {
+        return std::make_unique<openface::FittingThread>(tracking_, mutex_, pictures);
+    }
     long detector_runs() {
         const GilReleased released;
         const std::scoped_lock lock(mutex_);
@@ -115,6 +120,38 @@ class PyFaceTracking {
 
     FaceTracking tracking_;
     std::mutex mutex_;
+};
+
+class PyFittingThread {
+  public:
+    PyFittingThread(PyFaceTracking& tracking, bool pictures) : thread_(tracking.fitting_thread(pictures)) {}
+
+    void submit(const py::array& image) {
+        running().submit(view_of_image(image, "image"));
+        images_.push_back(image);
+    }
+    FittedFrame take() {
+        openface::FittingThread& thread = running();
+        if (images_.empty()) throw Error(Error::Code::state, "there is no frame whose faces could be taken");
+        FittedFrame result{images_.front(), {}};
+        images_.pop_front();
+        const GilReleased released;
+        result.faces = thread.take();
+        return result;
+    }
+    void close() {
+        const GilReleased released;
+        thread_.reset();
+    }
+
+  private:
+    openface::FittingThread& running() const {
+        if (thread_ == nullptr) throw Error(Error::Code::state, "the fitting thread is closed");
+        return *thread_;
+    }
+
+    std::deque<py::array> images_;  // that the thread's frames are borrowed from
+    std::unique_ptr<openface::FittingThread> thread_;
 };
 
 std::vector<std::string> unit_names(const std::vector<openface::Predictor>& units) {
@@ -416,6 +453,15 @@ void register_pipeline(py::module_& module) {
         .def("drop", &PyFaceTracking::drop, py::arg("face_id"))
         .def_property_readonly("max_faces", &PyFaceTracking::max_faces)
         .def_property_readonly("detector_runs", &PyFaceTracking::detector_runs);
+
+    py::class_<PyFittingThread>(module, "FittingThread",
+                                "A thread that fits the frames of a FaceTracking, which nobody else may use "
+                                "meanwhile.")
+        .def(py::init<PyFaceTracking&, bool>(), py::arg("tracking"), py::arg("pictures") = false,
+             py::keep_alive<1, 2>())
+        .def("submit", &PyFittingThread::submit, py::arg("image"))
+        .def("take", &PyFittingThread::take)
+        .def("close", &PyFittingThread::close);
 
     py::class_<PyObserver>(module, "Observer", "Turns fitted faces into rows of OpenFace's columns.")
         .def(py::init([](std::shared_ptr<LandmarkModel> model, std::shared_ptr<FaceAnalyserModel> analyser,

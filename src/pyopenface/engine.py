@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections import deque
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -20,13 +21,27 @@ from pyopenface import _core
 from pyopenface._threads import thread_count
 from pyopenface.errors import InputError
 from pyopenface.sources.base import Frame, Source, default_camera
-from pyopenface.sources.read_ahead import ahead, beside, prefetch, stable_frames
+from pyopenface.sources.read_ahead import ahead, prefetch, stable_frames
 from pyopenface.weights import ActionUnits, Models, load_models
 
 __all__ = ["ActionUnits", "Models", "Program", "Result", "Run", "load_models", "thread_count"]
 
 Program = Literal["single_face", "several_faces", "pictures"]
 Identity = Literal["slot", "track"]
+
+
+#: Frames that are read before the faces of the first of them are waited for: the first action units of a
+#: video take as long as six fits.
+_AHEAD = 8
+
+
+@contextlib.contextmanager
+def _told_of(frame: Frame) -> Generator[None, None, None]:
+    """Name the frame that can't be used."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"frame {frame.number}: {error}") from error
 
 
 def check_camera(camera: Iterable[float]) -> tuple[float, float, float, float]:
@@ -171,10 +186,8 @@ class Run:
     def fit(self, frame: Frame, boxes: npt.ArrayLike | None = None) -> _core.FittedFrame:
         """Find the faces of the next frame (or of a picture)."""
         fit = self._tracking.fit_picture if self.program == "pictures" else self._tracking.track
-        try:
+        with _told_of(frame):
             return fit(frame.image, boxes)
-        except InputError as error:
-            raise InputError(f"frame {frame.number}: {error}") from error
 
     def measure(
         self, frame: Frame, fitted: _core.FittedFrame, camera: tuple[float, float, float, float]
@@ -205,10 +218,10 @@ class Run:
         stream: Generator[tuple[Frame, _core.FittedFrame], None, None]
         if self.threads == 1:
             stream = self._fitted(iter(source))
-        elif self.threads == 2 and source.path is not None:
-            stream = beside(self.fit, stable_frames(source))
-        else:
+        elif source.path is None:
             stream = ahead(self._fitted(prefetch(source)))
+        else:
+            stream = self._fitted_beside(stable_frames(source) if self.threads == 2 else prefetch(source))
         camera: tuple[float, float, float, float] | None = None
         shift = self._shift(source)
         with contextlib.closing(stream):
@@ -226,6 +239,38 @@ class Run:
         with contextlib.closing(frames):
             for frame in frames:
                 yield frame, self.fit(frame)
+
+    def _fitted_beside(
+        self, frames: Generator[Frame, None, None]
+    ) -> Generator[tuple[Frame, _core.FittedFrame], None, None]:
+        """Read frames here while the engine's own thread fits those before them.
+
+        Some are read before the first result is waited for, so it is nothing for live input. What reading or
+        fitting raises is raised behind the results before it.
+        """
+        fitting = _core.FittingThread(self._tracking, self.program == "pictures")
+        waiting: deque[Frame] = deque()
+        failure: Exception | None = None
+        ended = False
+        with contextlib.closing(frames), contextlib.closing(fitting):
+            while True:
+                while len(waiting) < _AHEAD and not ended:
+                    try:
+                        frame = next(frames)
+                        with _told_of(frame):
+                            fitting.submit(frame.image)
+                        waiting.append(frame)
+                    except StopIteration:
+                        ended = True
+                    except Exception as error:
+                        failure, ended = error, True
+                if not waiting:
+                    break
+                with _told_of(waiting[0]):
+                    fitted = fitting.take()
+                yield waiting.popleft(), fitted
+            if failure is not None:
+                raise failure
 
     def _shift(self, source: Source) -> npt.NDArray[np.float64] | None:
         """What to add to every row so that pixel positions count from the whole picture's corner."""

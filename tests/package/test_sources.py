@@ -7,7 +7,6 @@ import gc
 import gzip
 import hashlib
 import importlib
-import itertools
 import json
 import logging
 import os
@@ -20,7 +19,6 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +29,7 @@ from media import label_of, labelled, write_video
 
 from pyopenface import InputError, SourceError
 from pyopenface.sources import Frame, default_camera, open_source, prefetch, read_image
-from pyopenface.sources.read_ahead import ahead, beside
+from pyopenface.sources.read_ahead import ahead
 
 VIDEOS = ["default.wmv", "changeLighting.wmv", "2015-10-15-15-14.avi", "multi_face_h264.avi", "clip60.avi"]
 
@@ -619,8 +617,7 @@ def test_memory_stays_flat_over_an_endless_generator() -> None:
 
 
 def threads() -> list[threading.Thread]:
-    names = ("pyopenface-ahead", "pyopenface-beside")
-    return [thread for thread in threading.enumerate() if thread.name in names]
+    return [thread for thread in threading.enumerate() if thread.name == "pyopenface-ahead"]
 
 
 def test_reading_ahead_changes_nothing(samples: Path) -> None:
@@ -666,78 +663,14 @@ def test_at_most_depth_frames_wait() -> None:
 def test_threads_of_reading_ahead_are_found() -> None:
     consumer = prefetch(open_source(numbered(9)))
     next(consumer)
-    other = beside(str, range(9))
-    next(other)
-    assert len(threads()) == 2
+    assert len(threads()) == 1
     consumer.close()  # type: ignore[attr-defined]
-    other.close()
     assert not threads()
-
-
-@pytest.mark.parametrize("depth", [1, 2, 6, 100])
-def test_results_from_beside_are_those_of_a_plain_walk(depth: int) -> None:
-    main = threading.current_thread()
-    places = []
-
-    def square(n: int) -> int:
-        places.append(threading.current_thread())
-        return n * n
-
-    made: list[int] = []
-    got = []
-    for item, result in beside(square, (made.append(n) or n for n in range(30)), depth):
-        got.append((item, result))
-        assert len(made) - len(got) < depth
-    assert got == [(n, n * n) for n in range(30)]
-    assert main not in places
-    assert not threads()
-
-
-def test_errors_beside_arrive_after_the_results_before_them() -> None:
-    def items() -> Iterator[int]:
-        yield from range(3)
-        raise RuntimeError("the user's own error")
-
-    def refuse(n: int) -> int:
-        if n == 2:
-            raise ValueError("two")
-        return n
-
-    for items_, function, error, count in (
-        (items(), str, RuntimeError, 3),
-        (range(9), refuse, ValueError, 2),
-    ):
-        got = []
-        with pytest.raises(error):
-            for pair in beside(function, items_):
-                got.append(pair)
-        assert len(got) == count
-        assert not threads()
-
-
-def test_stopping_beside_early_closes_the_generator() -> None:
-    closed = threading.Event()
-
-    def items() -> Iterator[int]:
-        try:
-            yield from itertools.count()
-        finally:
-            closed.set()
-
-    for item, _ in beside(str, items()):
-        if item == 5:
-            break
-    gc.collect()
-    assert closed.wait(5)
-    assert not threads()
-    with pytest.raises(InputError, match="depth=0"):
-        beside(str, [], 0)
 
 
 def test_what_cannot_be_walked_over_is_an_error_and_no_wait() -> None:
-    for walk in (ahead, partial(beside, str)):
-        with pytest.raises(TypeError, match="'int' object is not iterable"):
-            list(walk(5))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="'int' object is not iterable"):
+        list(ahead(5))  # type: ignore[arg-type]
         assert not threads()
 
 

@@ -13,14 +13,6 @@ namespace openface {
 
 namespace {
 
-long process_id() {
-#if defined(_WIN32)
-    return _getpid();
-#else
-    return getpid();
-#endif
-}
-
 // A ticket: job number, count, next task.
 constexpr std::uint64_t ticket_of(std::uint64_t job, int count) {
     return job << 32 | std::uint64_t(count) << 16;
@@ -35,6 +27,14 @@ constexpr int next_of(std::uint64_t ticket) {
 thread_local ThreadPool* current_pool = nullptr;
 
 }  // namespace
+
+long process_id() {
+#if defined(_WIN32)
+    return _getpid();
+#else
+    return getpid();
+#endif
+}
 
 ThreadPool::ThreadPool(int threads) : helper_count_(std::max(threads, 1) - 1) {}
 

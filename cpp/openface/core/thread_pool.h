@@ -51,6 +51,9 @@ class ThreadPool {
     std::atomic<bool> ends_{false};
 };
 
+// The number of this process: threads that another one has started, a forked child's parent, are not here.
+long process_id();
+
 // While it lives, parallel_for on this thread uses the pool (none: nullptr).
 class PoolScope {
   public:

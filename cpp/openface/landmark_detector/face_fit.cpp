@@ -82,18 +82,31 @@ bool FaceFitter::fit_main(ShapeFitter& fitter, GreyPicture& grey, const std::vec
     return fitted;
 }
 
+bool FaceFitter::fit_unjudged(GreyPicture& grey, const std::vector<int>& windows, FaceState& state) {
+    const bool fitted = fit_main(face_fitter_, grey, windows, state.face);
+    refine(grey, state);
+    return fitted;
+}
+
 // What follows the main fit: parts, merge, validation.
 bool FaceFitter::complete(GreyPicture& grey, bool fitted, FaceState& state) {
-    if (parameters_.refine_parts && !model_->parts.empty()) refine_with_parts(grey, state);
-    if (parameters_.validate && model_->validator != nullptr && fitted) {
-        state.certainty = model_->validator->confidence(state.face.global, grey, state.face.landmarks.data(),
-                                                        validator_scratch_);
-        state.ok = state.certainty > parameters_.validation_boundary;
-    } else {
-        state.certainty = fitted ? 1.0f : 0.0f;
-        state.ok = fitted;
-    }
+    refine(grey, state);
+    const Verdict verdict = judge(fitted, grey, state.face, validator_scratch_);
+    state.certainty = verdict.certainty;
+    state.ok = verdict.accepted;
     return state.ok;
+}
+
+Verdict FaceFitter::judge(bool fitted, GreyPicture& grey, const ShapeState& face,
+                          ValidatorScratch& scratch) const {
+    if (!parameters_.validate || model_->validator == nullptr || !fitted)
+        return {fitted, fitted ? 1.0f : 0.0f};
+    const float certainty = model_->validator->confidence(face.global, grey, face.landmarks.data(), scratch);
+    return {certainty > parameters_.validation_boundary, certainty};
+}
+
+void FaceFitter::refine(GreyPicture& grey, FaceState& state) {
+    if (parameters_.refine_parts && !model_->parts.empty()) refine_with_parts(grey, state);
 }
 
 void FaceFitter::refine_with_parts(GreyPicture& grey, FaceState& state) {

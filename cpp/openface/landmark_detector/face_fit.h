@@ -30,12 +30,23 @@ struct FaceState {
 // fits come to last, so that it can run beside the first one.
 void prepare_first_fits(const LandmarkModel& model, const LandmarkParameters& parameters, bool all_rotations);
 
+// Whether landmarks sit on a face, and how surely.
+struct Verdict {
+    bool accepted = false;
+    float certainty = 0.0f;
+};
+
 class FaceFitter {
   public:
     FaceFitter(std::shared_ptr<const LandmarkModel> model, const LandmarkParameters& parameters);
 
     // The full fit from the state's parameters; sets ok and certainty. Returns ok.
     bool fit(GreyPicture& grey, const std::vector<int>& windows, FaceState& state);
+    // The same without its last step: ok and certainty stay as they are. Returns whether the face was large
+    // enough to be fitted, which the verdict asks for.
+    bool fit_unjudged(GreyPicture& grey, const std::vector<int>& windows, FaceState& state);
+    // The last step; any thread may take it, with a scratch of its own.
+    Verdict judge(bool fitted, GreyPicture& grey, const ShapeState& face, ValidatorScratch& scratch) const;
     // Starts from a face box with one or all 11 rotations and keeps the likeliest result. Returns whether it
     // was accepted, which for models with early termination need not be state.ok (section 3.3, quirk 2).
     bool fit_from_box(GreyPicture& grey, const Box& box, bool all_rotations, FaceState& state);
@@ -62,6 +73,7 @@ class FaceFitter {
   private:
     bool fit_main(ShapeFitter& fitter, GreyPicture& grey, const std::vector<int>& windows, ShapeState& face);
     bool complete(GreyPicture& grey, bool fitted, FaceState& state);
+    void refine(GreyPicture& grey, FaceState& state);
     void refine_with_parts(GreyPicture& grey, FaceState& state);
     bool keep_likeliest(GreyPicture& grey, const Box& box, int rotations, FaceState& state);
     struct RotationFit {

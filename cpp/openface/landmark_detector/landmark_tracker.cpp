@@ -23,10 +23,26 @@ void LandmarkTracker::reset() {
 bool LandmarkTracker::track(const Frame& frame) {
     const LandmarkParameters& p = fitter_.parameters();
     const bool was_initialised = state_.initialised;
-    if (state_.initialised) {
-        const bool accepted = fitter_.fit(frame.grey, state_.ok ? p.tracking_windows : p.fit.windows, state_);
-        state_.failures = accepted ? -1 : state_.failures + 1;
-    }
+    if (was_initialised) fitter_.fit(frame.grey, state_.ok ? p.tracking_windows : p.fit.windows, state_);
+    return conclude(frame, was_initialised);
+}
+
+bool LandmarkTracker::track_unjudged(const Frame& frame) {
+    return fitter_.fit_unjudged(frame.grey, fitter_.parameters().tracking_windows, state_);
+}
+
+bool LandmarkTracker::settle(const Frame& frame, const FaceState& unjudged, const Verdict& verdict) {
+    state_ = unjudged;
+    state_.certainty = verdict.certainty;
+    state_.ok = verdict.accepted;
+    return conclude(frame, true);
+}
+
+// What follows the fit that went on from the frame before, if there was one: to count its failure, to look
+// for the face again, to give it up.
+bool LandmarkTracker::conclude(const Frame& frame, bool was_initialised) {
+    const LandmarkParameters& p = fitter_.parameters();
+    if (was_initialised) state_.failures = state_.ok ? -1 : state_.failures + 1;
     const int interval = p.redetection_interval;
     const bool turn =
         interval > 0 && (state_.initialised ? !state_.ok && state_.failures % interval == 0

@@ -89,14 +89,17 @@ std::vector<Box> FaceTracking::find_faces(const Frame& frame, const std::vector<
 }
 
 std::vector<FittedFace> FaceTracking::track(const ViewU8& image, const std::vector<Box>* boxes) {
+    return track(prepare(image), boxes);
+}
+
+std::vector<FittedFace> FaceTracking::track(const Frame& frame, const std::vector<Box>* boxes) {
     const PoolScope pool(pool_.get());
-    const Frame frame = prepare(image);
     std::vector<FittedFace> faces;
     if (frame.grey.empty()) return faces;
     if (slots_.size() > 1) {
         faces = track_several(frame, boxes);
         if (identity_ != nullptr)
-            for (const int slot : identity_->name(image, faces)) release(slots_[std::size_t(slot)]);
+            for (const int slot : identity_->name(frame.colour, faces)) release(slots_[std::size_t(slot)]);
     } else {
         faces.push_back(track_single(frame, boxes));
     }
@@ -116,6 +119,20 @@ FittedFace FaceTracking::track_single(const Frame& frame, const std::vector<Box>
         success = tracker.track(frame);
     }
     return {0, success, !known && tracker.state().initialised, tracker.state()};
+}
+
+FittedFace FaceTracking::track_unjudged(const Frame& frame, bool& fitted) {
+    const PoolScope pool(pool_.get());
+    LandmarkTracker& tracker = *slots_.front().tracker;
+    fitted = tracker.track_unjudged(frame);
+    return {0, true, false, tracker.state()};
+}
+
+void FaceTracking::settle(const Frame& frame, const Verdict& verdict, FittedFace& face) {
+    const PoolScope pool(pool_.get());
+    LandmarkTracker& tracker = *slots_.front().tracker;
+    face.success = tracker.settle(frame, face.state, verdict);
+    face.state = tracker.state();
 }
 
 std::vector<FittedFace> FaceTracking::track_several(const Frame& frame, const std::vector<Box>* boxes) {
@@ -175,9 +192,12 @@ std::vector<FittedFace> FaceTracking::track_several(const Frame& frame, const st
 }
 
 std::vector<FittedFace> FaceTracking::fit_picture(const ViewU8& image, const std::vector<Box>* boxes) {
+    return fit_picture(prepare(image), boxes);
+}
+
+std::vector<FittedFace> FaceTracking::fit_picture(const Frame& frame, const std::vector<Box>* boxes) {
     const PoolScope pool(pool_.get());
     std::vector<FittedFace> faces;
-    const Frame frame = prepare(image);
     if (frame.grey.empty()) return faces;
     if (picture_fitter_ == nullptr) picture_fitter_ = std::make_unique<FaceFitter>(model_, parameters_);
     for (const Box& box : find_faces(frame, boxes)) {

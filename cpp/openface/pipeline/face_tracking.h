@@ -37,8 +37,20 @@ class FaceTracking {
     // The next frame of a video. In the single-face case there is always exactly one entry. Boxes, where
     // given, take the place of the face detector.
     std::vector<FittedFace> track(const ViewU8& image, const std::vector<Box>* boxes = nullptr);
+    std::vector<FittedFace> track(const Frame& frame, const std::vector<Box>* boxes = nullptr);
     // Every face of a picture, in the order of the detections (or boxes); no influence from or on the video.
     std::vector<FittedFace> fit_picture(const ViewU8& image, const std::vector<Box>* boxes = nullptr);
+    std::vector<FittedFace> fit_picture(const Frame& frame, const std::vector<Box>* boxes = nullptr);
+
+    // The single face's frames in two steps (LandmarkTracker::follows): its face without a verdict, which has
+    // its place in `fitted` too, and what the verdict makes of it.
+    bool follows_single() const { return slots_.size() == 1 && slots_.front().tracker->follows(); }
+    FittedFace track_unjudged(const Frame& frame, bool& fitted);
+    void settle(const Frame& frame, const Verdict& verdict, FittedFace& face);
+    // May run beside everything else.
+    Verdict judge(bool fitted, GreyPicture& grey, const FittedFace& face, ValidatorScratch& scratch) const {
+        return slots_.front().tracker->judge(fitted, grey, face.state.face, scratch);
+    }
 
     // Forgets all faces, for the next video.
     void reset();

@@ -1,12 +1,12 @@
 """Work in the background: a thread that stays a bounded number of items (decoded frames) ahead of the
-consumer, or one that computes something of each item while the consumer makes more of them.
+consumer.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -16,10 +16,9 @@ from pyopenface.errors import InputError
 if TYPE_CHECKING:
     from pyopenface.sources.base import Frame, Source
 
-__all__ = ["ahead", "beside", "prefetch", "stable_frames"]
+__all__ = ["ahead", "prefetch", "stable_frames"]
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 #: How long to wait for a source that is stuck inside its own code when the consumer has stopped, in seconds.
 _PATIENCE = 2.0
@@ -146,44 +145,6 @@ def ahead(items: Iterable[T], depth: int = 4) -> Generator[T, None, None]:
     return _consume(items, _Channel(depth))
 
 
-def beside(
-    function: Callable[[T], R], items: Iterable[T], depth: int = 6
-) -> Generator[tuple[T, R], None, None]:
-    """Walk over items here while another thread computes a function of each of them.
-
-    With two processors this takes fewer wake-ups than two threads behind each other. `depth` items are made
-    before the first result is waited for, so it is nothing for live input.
-
-    Parameters
-    ----------
-    function
-        Called in the other thread, for one item after the other.
-    items
-        What to walk over, in the thread that asks for results.
-    depth
-        Number of items that may be made before their results are taken, 1 or more.
-
-    Returns
-    -------
-    Generator of (item, result), in order
-
-    Raises
-    ------
-    InputError
-        If `depth` is less than 1. What the items or the function raise is raised behind the results before
-        it.
-
-    Examples
-    --------
-    >>> from pyopenface.sources.read_ahead import beside
-    >>> list(beside(lambda n: n * n, range(4)))
-    [(0, 0), (1, 1), (2, 4), (3, 9)]
-    """
-    if depth < 1:
-        raise InputError(f"depth={depth!r}: expected 1 or more")
-    return _walk_beside(function, items, depth)
-
-
 def stable_frames(source: Source) -> Generator[Frame, None, None]:
     """Walk over a source's frames, whose memory stays as it is while they wait.
 
@@ -235,52 +196,3 @@ def _produce(items: Iterable[T], channel: _Channel[T]) -> None:
         if isinstance(walk, Generator):
             walk.close()
         channel.end(error)
-
-
-def _walk_beside(
-    function: Callable[[T], R], items: Iterable[T], depth: int
-) -> Generator[tuple[T, R], None, None]:
-    waiting: SimpleQueue[tuple[T] | None] = SimpleQueue()
-    results: SimpleQueue[tuple[T, R] | _End] = SimpleQueue()
-    stopped = False
-
-    def compute() -> None:
-        while (item := waiting.get()) is not None and not stopped:
-            try:
-                results.put((item[0], function(item[0])))
-            except BaseException as error:  # handed to the thread that takes the results, whatever it is
-                results.put(_End(error))
-                return
-
-    walk = iter(items)
-    thread = threading.Thread(target=compute, name="pyopenface-beside", daemon=True)
-    thread.start()
-    in_work = 0
-    failure: Exception | None = None
-    ended = False
-    try:
-        while True:
-            while in_work < depth and not ended:
-                try:
-                    waiting.put((next(walk),))
-                    in_work += 1
-                except StopIteration:
-                    ended = True
-                except Exception as error:
-                    failure, ended = error, True
-            if in_work == 0:
-                break
-            result = results.get()
-            if isinstance(result, _End):
-                assert result.error is not None
-                raise result.error
-            in_work -= 1
-            yield result
-        if failure is not None:
-            raise failure
-    finally:
-        stopped = True
-        waiting.put(None)
-        thread.join(_PATIENCE)
-        if isinstance(walk, Generator):
-            walk.close()
