@@ -134,7 +134,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="pyopenface", description="Facial landmarks, head pose, gaze and action units of OpenFace 2.2."
     )
     parser.add_argument("--version", action="version", version=f"pyopenface {__version__}")
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    # Without `prog` argparse formats a usage to find it, and asks for the width of the terminal.
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, prog=parser.prog)
     for name in COMMAND_MODULES:
         importlib.import_module(name).register(subparsers)
     info = subparsers.add_parser("info", help="print version, compiler and instruction sets")

@@ -499,19 +499,6 @@ def table(kind: Kind = "sequence") -> pd.DataFrame:
 
 _PI = {math.pi: "π", -math.pi: "-π", math.pi / 2: "π/2", -math.pi / 2: "-π/2", _INF: "∞", -_INF: "-∞"}
 
-# The rows of the written dictionary: first and last column of a family, or one column.
-_WRITTEN: tuple[tuple[str, str, str], ...] = (
-    *((name, "", "") for name in ("frame", "face_id", "face", "timestamp", "confidence", "success")),
-    *((name, "", "") for name in layout(groups=["gaze"]).names[5:13]),
-    *((f"eye_lmk_{a}_0", f"eye_lmk_{a}_55", f"{a} of the eye landmarks") for a in "xyXYZ"),
-    *((name, "", "") for name in layout(groups=["pose"]).names[5:]),
-    *((f"{a}_0", f"{a}_67", f"{a} of the landmarks") for a in "xyXYZ"),
-    *((name, "", "") for name in layout(groups=["pdmparams"]).names[5:11]),
-    ("p_0", "p_33", "weights of the modes that deform the face model's mean face; 0 is the mean face"),
-    ("AU01_r", "AU45_r", "intensity of the action unit; 0 is absent, 1 is a trace, 5 is the maximum"),
-    ("AU01_c", "AU45_c", "1 if the action unit is seen, else 0; by another model than the intensity"),
-)
-
 _PROSE = """\
 # Data dictionary
 
@@ -579,6 +566,19 @@ own. `df.openface.gaze(degrees=True)` gives the angles in degrees.
 """
 
 
+def _written_families() -> Iterator[tuple[str, str, str]]:
+    """First and last column of each family of the written dictionary, or one column, and their text."""
+    yield from ((name, "", "") for name in ("frame", "face_id", "face", "timestamp", "confidence", "success"))
+    yield from ((name, "", "") for name in layout(groups=["gaze"]).names[5:13])
+    yield from ((f"eye_lmk_{a}_0", f"eye_lmk_{a}_55", f"{a} of the eye landmarks") for a in "xyXYZ")
+    yield from ((name, "", "") for name in layout(groups=["pose"]).names[5:])
+    yield from ((f"{a}_0", f"{a}_67", f"{a} of the landmarks") for a in "xyXYZ")
+    yield from ((name, "", "") for name in layout(groups=["pdmparams"]).names[5:11])
+    yield "p_0", "p_33", "weights of the modes that deform the face model's mean face; 0 is the mean face"
+    yield "AU01_r", "AU45_r", "intensity of the action unit; 0 is absent, 1 is a trace, 5 is the maximum"
+    yield "AU01_c", "AU45_c", "1 if the action unit is seen, else 0; by another model than the intensity"
+
+
 def _limit(value: float) -> str:
     return _PI.get(value, f"{value:g}")
 
@@ -609,7 +609,7 @@ def markdown() -> str:
     units = (f"| {u} | {name} | {yes[u in AU_INTENSITIES]} | yes |" for u, name in AU_NAMES.items())
     return _PROSE.format(
         frames="\n".join(f"- **{name}**: {text}" for name, text in FRAMES_OF_REFERENCE.items()),
-        columns="\n".join(_written_row(*row) for row in _WRITTEN),
+        columns="\n".join(_written_row(*row) for row in _written_families()),
         added="\n".join(f"| `{c.name}` | {where} | {c.description} |" for c, where in _ADDED),
         landmarks="\n".join(f"| {first} to {last} | {text} |" for first, last, text in LANDMARK_REGIONS),
         eyes="\n".join(f"| {a} to {b}, {a + 28} to {b + 28} | {text} |" for a, b, text in EYE_REGIONS),
