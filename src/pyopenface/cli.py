@@ -98,6 +98,9 @@ def program() -> NoReturn:
     # that frames are decoded and fitted on, and nothing here is left to it.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     gc.set_threshold(50_000)  # imports make many objects and hardly any that only the collector could free
+    # So long does one of Python's threads wait for its turn while another computes: the thread that loads
+    # weights needs many short ones while this one imports.
+    sys.setswitchinterval(0.0005)
     over = False
 
     def interrupt(_: int, __: FrameType | None) -> None:
