@@ -67,6 +67,16 @@ OPENFACE_INLINE void store_bytes(std::uint8_t* out, I8 values) {
     std::memcpy(out, &bytes, sizeof bytes);
 }
 
+// The two rows that lie some rows below this place are needed soon, and gathers ask too late for what is far
+// away.
+OPENFACE_INLINE void approach_rows(const ViewU8& frame, std::int32_t offset, int row) {
+    constexpr int ahead = 8;
+    if (row + ahead + 1 >= frame.height) return;
+    const std::uint8_t* further = frame.data + offset + ahead * frame.stride;
+    __builtin_prefetch(further);
+    __builtin_prefetch(further + frame.stride);
+}
+
 OPENFACE_INLINE bool any(I8 mask) {
     std::int64_t words[4];
     std::memcpy(words, &mask, sizeof words);
@@ -123,6 +133,7 @@ void sample_aligned_row(const ViewU8& frame, const std::int32_t* columns_x, cons
             const I8 w00 = gx * gy, w10 = fx * gy, w01 = gx * fy, w11 = fx * fy;
             const I8 offset = sy * std::int32_t(frame.stride) + sx * step;
             const std::uint8_t* below = frame.data + frame.stride;
+            approach_rows(frame, offset[0], sy[0]);
             const I8 p00 = gather_bytes4(frame.data, offset), p10 = gather_bytes4(frame.data + step, offset);
             const I8 p01 = gather_bytes4(below, offset), p11 = gather_bytes4(below + step, offset);
             const auto mix = [&](int shift) {
