@@ -159,6 +159,12 @@ void register_face_analyser_stages(py::module_& stages) {
                  self.add({descriptor.data(), std::size_t(descriptor.size())});
              })
         .def("add_failed", &openface::RunningMedian::add_failed)
+        .def("samples", &openface::RunningMedian::samples)
+        .def("set_samples", &openface::RunningMedian::set_samples)
+        .def("restore",
+             [](openface::RunningMedian& self, std::uint32_t count, const py::array_t<double>& medians) {
+                 self.restore(count, {medians.data(), std::size_t(medians.size())});
+             })
         .def("medians", [](const openface::RunningMedian& self) { return to_array(self.medians()); });
 }
 

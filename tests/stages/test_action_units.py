@@ -171,6 +171,36 @@ def test_medians_of_the_golden_descriptors(arrays: Any) -> None:
                 )
 
 
+def test_medians_of_more_samples_than_two_bytes_count() -> None:
+    """A constant, a value that another one overtakes after 70 000 samples, and anything."""
+    total, kept_at = 150_000, 100_000
+    values = np.random.default_rng(7).uniform(-0.1, 1.1, (total, 3))
+    values[:, 0] = 0.25
+    values[:, 1] = np.where(np.arange(total) < 70_000, 0.125, 0.75)
+    bins = np.clip((values + 0.005) * 1000 / 1.005, 0, 999).astype(int)
+    medians, copy = stages.RunningMedian(3, True), stages.RunningMedian(3, True)
+    counts = np.zeros((3, 1000), int)
+    done = 0
+    for end in (65_535, 65_536, 65_537, kept_at, 131_072, 139_999, 140_001, total):
+        for value in values[done:end]:
+            medians.add(value)
+        for entry in range(3):
+            counts[entry] += np.bincount(bins[done:end, entry], minlength=1000)
+            assert [medians.samples(entry, bin_) for bin_ in range(1000)] == counts[entry].tolist()
+        middle = (counts.cumsum(axis=1) >= (end + 1) // 2).argmax(axis=1)
+        expected = np.maximum(-0.005 + (middle + 0.5) * 0.001005, 0)
+        np.testing.assert_allclose(medians.medians(), expected, rtol=0, atol=1e-15, err_msg=str(end))
+        if end == kept_at:
+            for entry, bin_ in zip(*counts.nonzero(), strict=True):
+                copy.set_samples(entry, bin_, counts[entry, bin_])
+            copy.restore(end, medians.medians())
+        elif end > kept_at:
+            for value in values[done:end]:
+                copy.add(value)
+            np.testing.assert_array_equal(copy.medians(), medians.medians())
+        done = end
+
+
 def test_predictions_from_the_golden_descriptors(arrays: Any, models: Path) -> None:
     main_file = models / "AU_predictors/main_dynamic_svms.txt"
     analyser = FaceAnalyser(main_file)

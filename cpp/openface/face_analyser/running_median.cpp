@@ -8,8 +8,8 @@ namespace openface {
 
 RunningMedian::RunningMedian(int entries, HistogramRange range)
     : range_(range),
-      counts_(static_cast<std::uint32_t*>(
-          std::calloc(std::size_t(entries) * std::size_t(range.bins), sizeof(std::uint32_t)))),
+      counts_(static_cast<std::uint16_t*>(
+          std::calloc(std::size_t(entries) * std::size_t(range.bins), sizeof(std::uint16_t)))),
       cursors_(std::size_t(entries)),
       medians_(std::size_t(entries)),
       sample_bins_(std::size_t(entries)) {
@@ -21,16 +21,24 @@ double RunningMedian::centre(int bin) const {
     return range_.low + bin * width + 0.5 * width;
 }
 
+std::uint32_t RunningMedian::samples(int entry, int bin) const {
+    const std::size_t at = place(entry, bin);
+    const std::uint32_t lower = counts_[at];
+    if (carries_.empty()) return lower;
+    const auto carry = carries_.find(at);
+    return carry == carries_.end() ? lower : carry->second << 16 | lower;
+}
+
 // Moves to the first bin whose cumulative count reaches `rank`; says whether that was another one.
-bool RunningMedian::move(Cursor& cursor, const std::uint32_t* counts, std::uint32_t rank) const {
+bool RunningMedian::move(Cursor& cursor, int entry, std::uint32_t rank) const {
     const std::int32_t start = cursor.bin;
     while (cursor.below >= rank) {
-        cursor.inside = counts[--cursor.bin];
+        cursor.inside = samples(entry, --cursor.bin);
         cursor.below -= cursor.inside;
     }
     while (cursor.below + cursor.inside < rank) {
         cursor.below += cursor.inside;
-        cursor.inside = counts[++cursor.bin];
+        cursor.inside = samples(entry, ++cursor.bin);
     }
     return cursor.bin != start;
 }
@@ -51,13 +59,13 @@ void RunningMedian::add(std::span<const double> descriptor) {
     for (std::size_t i = 0; i < entries; ++i) {
         if (i + ahead < entries)
             __builtin_prefetch(counts_.get() + (i + ahead) * bins + std::size_t(sample_bins_[i + ahead]), 1);
-        std::uint32_t* counts = counts_.get() + i * bins;
         const std::int32_t bin = sample_bins_[i];
-        ++counts[bin];
+        const std::size_t at = i * bins + std::size_t(bin);
+        if (++counts_[at] == 0) ++carries_[at];
         Cursor& cursor = cursors_[i];
         cursor.below += bin < cursor.bin;
         cursor.inside += bin == cursor.bin;
-        if (move(cursor, counts, rank) || count_ == 2) medians_[i] = floored(centre(cursor.bin));
+        if (move(cursor, int(i), rank) || count_ == 2) medians_[i] = floored(centre(cursor.bin));
     }
     if (count_ == 1)
         for (std::size_t i = 0; i < entries; ++i) medians_[i] = floored(descriptor[i]);
@@ -68,21 +76,19 @@ void RunningMedian::add_failed() {
     if (count_ == 1) std::fill(medians_.begin(), medians_.end(), 0.0);
 }
 
-std::span<const std::uint32_t> RunningMedian::histogram(int entry) const {
-    return {counts_.get() + std::size_t(entry) * std::size_t(range_.bins), std::size_t(range_.bins)};
-}
-
-std::span<std::uint32_t> RunningMedian::histogram(int entry) {
-    return {counts_.get() + std::size_t(entry) * std::size_t(range_.bins), std::size_t(range_.bins)};
+void RunningMedian::set_samples(int entry, int bin, std::uint32_t samples) {
+    const std::size_t at = place(entry, bin);
+    counts_[at] = std::uint16_t(samples);
+    carries_.erase(at);
+    if (samples >> 16 != 0) carries_[at] = samples >> 16;
 }
 
 void RunningMedian::restore(std::uint32_t count, std::span<const double> medians) {
     count_ = count;
     std::copy(medians.begin(), medians.end(), medians_.begin());
     for (std::size_t i = 0; i < cursors_.size() && count > 0; ++i) {
-        const std::uint32_t* counts = counts_.get() + i * std::size_t(range_.bins);
-        cursors_[i] = {0, 0, counts[0]};
-        move(cursors_[i], counts, (count + 1) / 2);
+        cursors_[i] = {0, 0, samples(int(i), 0)};
+        move(cursors_[i], int(i), (count + 1) / 2);
     }
 }
 

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <memory>
 #include <span>
+#include <unordered_map>
 
 #include "openface/core/aligned.h"
 
@@ -39,10 +40,10 @@ class RunningMedian {
     int entries() const { return int(medians_.size()); }
     const HistogramRange& range() const { return range_; }
 
-    // For saving and restoring: the counts of one entry's bins, and a whole state from counts and medians.
-    std::span<const std::uint32_t> histogram(int entry) const;
-    std::span<std::uint32_t> histogram(int entry);
-    // Takes over counts that were written into the histograms; each entry's must add up to `count`.
+    // For saving and restoring: the samples in an entry's bin, and a whole state from them and the medians;
+    // each entry's samples must add up to `count`.
+    std::uint32_t samples(int entry, int bin) const;
+    void set_samples(int entry, int bin, std::uint32_t samples);
     void restore(std::uint32_t count, std::span<const double> medians);
 
   private:
@@ -54,17 +55,23 @@ class RunningMedian {
 
     // Zeros to begin with, as the system gives them: pages of bins that no value falls into take no memory.
     struct Release {
-        void operator()(std::uint32_t* counts) const noexcept { std::free(counts); }
+        void operator()(std::uint16_t* counts) const noexcept { std::free(counts); }
     };
-    using Counts = std::unique_ptr<std::uint32_t[], Release>;
+    using Counts = std::unique_ptr<std::uint16_t[], Release>;
 
     double centre(int bin) const;
     double floored(double median) const { return range_.floor_at_zero && median < 0.0 ? 0.0 : median; }
-    bool move(Cursor& cursor, const std::uint32_t* counts, std::uint32_t rank) const;
+    bool move(Cursor& cursor, int entry, std::uint32_t rank) const;
+    std::size_t place(int entry, int bin) const {
+        return std::size_t(entry) * std::size_t(range_.bins) + std::size_t(bin);
+    }
 
     HistogramRange range_{};
     std::uint32_t count_ = 0;
-    Counts counts_;  // entries x bins
+    // Entries x bins, in halves: the lower ones of all numbers of samples, the upper ones that are not 0. An
+    // hour of video has no more samples than the lower half counts, and memory is what an update waits for.
+    Counts counts_;
+    std::unordered_map<std::size_t, std::uint32_t> carries_;
     AlignedVector<Cursor> cursors_;
     AlignedVector<double> medians_;
     AlignedVector<std::int32_t> sample_bins_;

@@ -64,14 +64,13 @@ class StateWriter {
         put(median.count());
         for (int entry = 0; entry < median.entries(); ++entry) {
             put(median.medians()[std::size_t(entry)]);
-            const auto counts = median.histogram(entry);
             std::uint32_t occupied = 0;
-            for (const std::uint32_t count : counts) occupied += count != 0;
+            for (int bin = 0; bin < median.range().bins; ++bin) occupied += median.samples(entry, bin) != 0;
             put(occupied);
-            for (std::size_t bin = 0; bin < counts.size(); ++bin)
-                if (counts[bin] != 0) {
+            for (int bin = 0; bin < median.range().bins; ++bin)
+                if (const std::uint32_t samples = median.samples(entry, bin); samples != 0) {
                     put(std::uint16_t(bin));
-                    put(counts[bin]);
+                    put(samples);
                 }
         }
     }
@@ -167,17 +166,20 @@ class StateReader {
         const auto count = take<std::uint32_t>();
         require(count < most_samples, "it counts more frames than there can be");
         std::vector<double> medians(std::size_t(median.entries()));
+        std::vector<std::uint32_t> samples(std::size_t(median.range().bins));
         for (int entry = 0; entry < median.entries(); ++entry) {
             medians[std::size_t(entry)] = take_finite();
-            const auto counts = median.histogram(entry);
+            std::fill(samples.begin(), samples.end(), 0);
             const auto occupied = take<std::uint32_t>();
-            require(occupied <= counts.size(), "a histogram has too many bins");
+            require(occupied <= samples.size(), "a histogram has too many bins");
             for (std::uint32_t i = 0; i < occupied; ++i) {
                 const auto bin = take<std::uint16_t>();
-                require(bin < counts.size(), "a histogram has too many bins");
-                counts[bin] = take<std::uint32_t>();
+                require(bin < samples.size(), "a histogram has too many bins");
+                samples[bin] = take<std::uint32_t>();
             }
-            check_sum(counts, count);
+            check_sum(samples, count);
+            for (int bin = 0; bin < median.range().bins; ++bin)
+                if (samples[std::size_t(bin)] != 0) median.set_samples(entry, bin, samples[std::size_t(bin)]);
         }
         median.restore(count, medians);
     }
