@@ -59,18 +59,6 @@ std::vector<Triangle> read_triangles(const std::filesystem::path& path, int land
     return triangles;
 }
 
-std::uint64_t hash_predictors(const Predictors& predictors) {
-    std::uint64_t hash = predictors.weight_hash();
-    for (int p = 0; p < predictors.count(); ++p) {
-        const Predictor& predictor = predictors.predictor(p);
-        const double numbers[] = {double(predictor.dynamic), predictor.cutoff, predictor.if_positive,
-                                  predictor.otherwise, predictors.offset(p)};
-        hash = fnv1a(predictor.name.data(), predictor.name.size(), hash);
-        hash = fnv1a(numbers, sizeof numbers, hash);
-    }
-    return hash;
-}
-
 }  // namespace
 
 std::shared_ptr<const FaceAnalyserModel> FaceAnalyserModel::load(const std::filesystem::path& main_file) {
@@ -89,11 +77,22 @@ std::shared_ptr<const FaceAnalyserModel> FaceAnalyserModel::load(const std::file
     model->triangles_ = read_triangles(main.triangulation, n);
     model->predictors_ =
         std::make_unique<const Predictors>(main.predictor_list, fhog::length + model->geometry_length());
-    model->fingerprint_ = hash_predictors(*model->predictors_);
     model->files_ = {main_file, main.predictor_list, main.pdm, main.triangulation};
     const auto& files = model->predictors_->files();
     model->files_.insert(model->files_.end(), files.begin(), files.end());
     return model;
+}
+
+std::uint64_t FaceAnalyserModel::fingerprint() const {
+    std::uint64_t hash = predictors_->weight_hash();
+    for (int p = 0; p < predictors_->count(); ++p) {
+        const Predictor& predictor = predictors_->predictor(p);
+        const double numbers[] = {double(predictor.dynamic), predictor.cutoff, predictor.if_positive,
+                                  predictor.otherwise, predictors_->offset(p)};
+        hash = fnv1a(predictor.name.data(), predictor.name.size(), hash);
+        hash = fnv1a(numbers, sizeof numbers, hash);
+    }
+    return hash;
 }
 
 }  // namespace openface

@@ -25,8 +25,8 @@ class FaceAnalyserModel {
     const Predictors& predictors() const { return *predictors_; }
     // 3 n coordinates of the deviation from the mean shape, then m mode weights.
     int geometry_length() const { return 3 * pdm_->landmark_count() + pdm_->mode_count(); }
-    // Tells models apart: a saved state fits only the model that it was made with.
-    std::uint64_t fingerprint() const { return fingerprint_; }
+    // Tells models apart: a saved state fits only the model that it was made with. Takes a millisecond.
+    std::uint64_t fingerprint() const;
     // Every file read, the main file first.
     const std::vector<std::filesystem::path>& files() const { return files_; }
 
@@ -35,7 +35,6 @@ class FaceAnalyserModel {
     std::vector<float> mean_shape_;
     std::vector<Triangle> triangles_;
     std::unique_ptr<const Predictors> predictors_;
-    std::uint64_t fingerprint_ = 0;
     std::vector<std::filesystem::path> files_;
 };
 

@@ -76,6 +76,13 @@ void RunningMedian::add_failed() {
     if (count_ == 1) std::fill(medians_.begin(), medians_.end(), 0.0);
 }
 
+void RunningMedian::copy_samples(int entry, std::span<std::uint32_t> samples) const {
+    const std::size_t first = place(entry, 0);
+    std::copy_n(counts_.get() + first, samples.size(), samples.begin());
+    for (const auto& [at, carry] : carries_)
+        if (at >= first && at - first < samples.size()) samples[at - first] |= carry << 16;
+}
+
 void RunningMedian::set_samples(int entry, int bin, std::uint32_t samples) {
     const std::size_t at = place(entry, bin);
     counts_[at] = std::uint16_t(samples);

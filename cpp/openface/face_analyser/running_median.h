@@ -43,6 +43,7 @@ class RunningMedian {
     // For saving and restoring: the samples in an entry's bin, and a whole state from them and the medians;
     // each entry's samples must add up to `count`.
     std::uint32_t samples(int entry, int bin) const;
+    void copy_samples(int entry, std::span<std::uint32_t> samples) const;
     void set_samples(int entry, int bin, std::uint32_t samples);
     void restore(std::uint32_t count, std::span<const double> medians);
 

@@ -13,6 +13,7 @@
 //   u64, u64  frames in the history, and how many of them are of earlier videos
 //   per frame u8 kind (0 failed, 1 final, 2 pending) and, unless failed, one f64 per predictor
 //   u64       FNV-1a hash of everything before
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -62,15 +63,15 @@ class StateWriter {
     }
     void put(const RunningMedian& median) {
         put(median.count());
+        std::vector<std::uint32_t> samples(std::size_t(median.range().bins));
         for (int entry = 0; entry < median.entries(); ++entry) {
             put(median.medians()[std::size_t(entry)]);
-            std::uint32_t occupied = 0;
-            for (int bin = 0; bin < median.range().bins; ++bin) occupied += median.samples(entry, bin) != 0;
-            put(occupied);
-            for (int bin = 0; bin < median.range().bins; ++bin)
-                if (const std::uint32_t samples = median.samples(entry, bin); samples != 0) {
+            median.copy_samples(entry, samples);
+            put(std::uint32_t(std::count_if(samples.begin(), samples.end(), [](auto n) { return n != 0; })));
+            for (std::size_t bin = 0; bin < samples.size(); ++bin)
+                if (samples[bin] != 0) {
                     put(std::uint16_t(bin));
-                    put(samples);
+                    put(samples[bin]);
                 }
         }
     }
