@@ -39,7 +39,7 @@ class FaceTracker:
         take any face that comes next.
     au : {"static", "dynamic"} or None
         Action units without calibration, as OpenFace gives them for several faces; calibrated to each id's
-        face as it goes on (about 21 MB per person, freed by `drop` and `reset`); or none, which is faster.
+        face as it goes on (about 12 MB per person, freed by `drop` and `reset`); or none, which is faster.
     camera : tuple of float, optional
         Intrinsics fx, fy, cx, cy in pixels; by default guessed from the frame size as OpenFace does.
     wild : bool
