@@ -130,8 +130,8 @@ class FittingStage {
         });
     }
 
-    // Converts all of a picture; gives back what the fits since then have converted of theirs, between its
-    // pixels.
+    // Converts all of a picture, and gives the buffer back: with the pixels that a fit of another picture has
+    // converted since then among those of this one.
     void convert(const py::array& grey) { picture(grey).view(openface::everything); }
     py::array_t<std::uint8_t> converted() {
         constexpr openface::PixelBounds nothing{0.0f, 0.0f, -1.0f, -1.0f};

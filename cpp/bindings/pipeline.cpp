@@ -127,10 +127,12 @@ class PyFittingThread {
     PyFittingThread(PyFaceTracking& tracking, bool pictures) : thread_(tracking.fitting_thread(pictures)) {}
 
     void submit(const py::array& image) {
+        const auto turn = wait_for_turn();
         running().submit(view_of_image(image, "image"));
         images_.push_back(image);
     }
     FittedFrame take() {
+        const auto turn = wait_for_turn();
         openface::FittingThread& thread = running();
         if (images_.empty()) throw Error(Error::Code::state, "there is no frame whose faces could be taken");
         FittedFrame result{images_.front(), {}};
@@ -140,16 +142,23 @@ class PyFittingThread {
         return result;
     }
     void close() {
+        const auto turn = wait_for_turn();
         const GilReleased released;
         thread_.reset();
     }
 
   private:
+    // Without the GIL, which who has the turn may be about to ask for.
+    std::unique_lock<std::mutex> wait_for_turn() {
+        const GilReleased released;
+        return std::unique_lock(mutex_);
+    }
     openface::FittingThread& running() const {
         if (thread_ == nullptr) throw Error(Error::Code::state, "the fitting thread is closed");
         return *thread_;
     }
 
+    std::mutex mutex_;
     std::deque<py::array> images_;  // that the thread's frames are borrowed from
     std::unique_ptr<openface::FittingThread> thread_;
 };

@@ -29,9 +29,8 @@ __all__ = ["ActionUnits", "Models", "Program", "Result", "Run", "load_models", "
 Program = Literal["single_face", "several_faces", "pictures"]
 Identity = Literal["slot", "track"]
 
-
 #: Frames that are read before the faces of the first of them are waited for: the first action units of a
-#: video take as long as six fits.
+#: video and the opening of its files take as long as six fits.
 _AHEAD = 8
 
 

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,56 @@ def test_errors_arrive_behind_the_results_before_them(
         for result in Run(loaded, threads=threads).results(source):
             numbers.append(result.frame.number)
     assert numbers == [1, 2, 3, 4]
+
+
+class WatchedVideo(VideoSource):
+    """A video that counts the frames which were read of it, and says when its reading has ended."""
+
+    read = 0
+    ended = False
+
+    def _raw(self) -> Generator[Any, None, None]:
+        try:
+            for frame in super()._raw():
+                self.read += 1
+                yield frame
+        finally:
+            self.ended = True
+
+
+@pytest.mark.parametrize(("threads", "most"), [(1, 1), (2, 8), (3, 8 + 4 + 1)])
+def test_few_frames_are_in_work_and_stopping_early_ends_the_reading(
+    threads: int, most: int, loaded: Models, samples: Path
+) -> None:
+    source = WatchedVideo(samples / "clip60.avi")
+    results = Run(loaded, threads=threads).results(source)
+    for given, _ in enumerate(results):
+        assert source.read - given <= most
+        if given == 30:
+            break
+        time.sleep(0.002)
+    results.close()
+    assert source.ended
+    assert source.read < 60
+
+
+def test_threads_that_use_it_at_once_take_turns(loaded: Models, face_frames: list[np.ndarray]) -> None:
+    alone = tracking(loaded)
+    expected = [alone.track(frame) for frame in face_frames * 3]
+    thread = _core.FittingThread(tracking(loaded))
+    for frame in face_frames * 3:
+        thread.submit(frame)
+    with ThreadPoolExecutor(3) as pool:
+        got = list(pool.map(lambda _: thread.take(), expected))
+        pool.map(lambda _: thread.close(), range(3))
+
+    def each(fitted: list[_core.FittedFrame]) -> list[tuple[bytes, bytes]]:
+        """Picture and likelihoods of every frame, in an order that doesn't depend on who took it."""
+        return sorted(
+            (frame.image.tobytes(), np.array(frame.landmark_likelihoods).tobytes()) for frame in fitted
+        )
+
+    assert each(got) == each(expected)
 
 
 @pytest.mark.skipif(

@@ -15,7 +15,7 @@ namespace openface {
 struct PixelBounds {
     float left, top, right, bottom;
 };
-constexpr PixelBounds everything{0.0f, 0.0f, 1e9f, 1e9f};
+inline constexpr PixelBounds everything{0.0f, 0.0f, 1e9f, 1e9f};
 
 // The grey form of an image, converted tile by tile where it is first read: faces fill a small part of most
 // frames, and a frame comes from memory that is farther away than what is computed with it.

@@ -84,13 +84,13 @@ bool FaceFitter::fit_main(ShapeFitter& fitter, GreyPicture& grey, const std::vec
 
 bool FaceFitter::fit_unjudged(GreyPicture& grey, const std::vector<int>& windows, FaceState& state) {
     const bool fitted = fit_main(face_fitter_, grey, windows, state.face);
-    refine(grey, state);
+    refine_with_parts(grey, state);
     return fitted;
 }
 
 // What follows the main fit: parts, merge, validation.
 bool FaceFitter::complete(GreyPicture& grey, bool fitted, FaceState& state) {
-    refine(grey, state);
+    refine_with_parts(grey, state);
     const Verdict verdict = judge(fitted, grey, state.face, validator_scratch_);
     state.certainty = verdict.certainty;
     state.ok = verdict.accepted;
@@ -105,11 +105,8 @@ Verdict FaceFitter::judge(bool fitted, GreyPicture& grey, const ShapeState& face
     return {certainty > parameters_.validation_boundary, certainty};
 }
 
-void FaceFitter::refine(GreyPicture& grey, FaceState& state) {
-    if (parameters_.refine_parts && !model_->parts.empty()) refine_with_parts(grey, state);
-}
-
 void FaceFitter::refine_with_parts(GreyPicture& grey, FaceState& state) {
+    if (!parameters_.refine_parts) return;
     const std::size_t n = std::size_t(model_->face.pdm->landmark_count());
     std::atomic<bool> any_used = false;
     const auto fit_part = [&](int number) {

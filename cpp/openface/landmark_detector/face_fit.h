@@ -73,7 +73,6 @@ class FaceFitter {
   private:
     bool fit_main(ShapeFitter& fitter, GreyPicture& grey, const std::vector<int>& windows, ShapeState& face);
     bool complete(GreyPicture& grey, bool fitted, FaceState& state);
-    void refine(GreyPicture& grey, FaceState& state);
     void refine_with_parts(GreyPicture& grey, FaceState& state);
     bool keep_likeliest(GreyPicture& grey, const Box& box, int rotations, FaceState& state);
     struct RotationFit {

@@ -42,8 +42,8 @@ class FaceTracking {
     std::vector<FittedFace> fit_picture(const ViewU8& image, const std::vector<Box>* boxes = nullptr);
     std::vector<FittedFace> fit_picture(const Frame& frame, const std::vector<Box>* boxes = nullptr);
 
-    // The single face's frames in two steps (LandmarkTracker::follows): its face without a verdict, which has
-    // its place in `fitted` too, and what the verdict makes of it.
+    // The single face's frames in two steps (LandmarkTracker::follows): its face without a verdict, with what
+    // `judge` has to know of the fit, and what the verdict makes of it.
     bool follows_single() const { return slots_.size() == 1 && slots_.front().tracker->follows(); }
     FittedFace track_unjudged(const Frame& frame, bool& fitted);
     void settle(const Frame& frame, const Verdict& verdict, FittedFace& face);

@@ -1,6 +1,4 @@
-"""Work in the background: a thread that stays a bounded number of items (decoded frames) ahead of the
-consumer.
-"""
+"""A thread that works ahead of the consumer, by a bounded number of items (decoded frames)."""
 
 from __future__ import annotations
 
